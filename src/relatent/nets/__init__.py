@@ -1,0 +1,1 @@
+"""Building blocks that two agents or more share."""

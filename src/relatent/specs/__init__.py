@@ -1,0 +1,1 @@
+"""YAML -> checked models -> one canonical spec per run. Imports neither torch nor anything above it."""

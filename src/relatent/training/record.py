@@ -1,0 +1,100 @@
+"""The files of one run: raw returns and probes at the end, metrics and progress while it trains."""
+
+import csv
+import io
+import json
+import math
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from relatent.specs.errors import RelatentError
+from relatent.specs.files import write_atomic
+
+COLUMNS = ("phase", "frames", "episode", "return", "success")
+METRICS_EVERY = 500  # updates between two rows of metrics.csv
+PROGRESS_SECONDS = 2.0
+
+
+class NotFinite(RelatentError):
+    """A metric became NaN or infinite."""
+
+
+class Record:
+    """Rows are held in memory and travel in checkpoints, so that a continued run repeats none and loses none."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.rows: list[list[Any]] = []
+        self.series: dict[str, list[float]] = defaultdict(list)  # of probes, over frames
+        self.fixed: dict[str, np.ndarray] = {}
+        self.updates = 0
+        self._started = time.monotonic()
+        self._reported = -math.inf
+
+    def episode(self, phase: str, frames: int, episode: int, return_: float, success: bool | None = None) -> None:
+        """One finished episode; `phase` is train or eval, `frames` the environment frames trained on so far."""
+        self.rows.append([phase, frames, episode, repr(float(return_)), "" if success is None else int(success)])
+
+    def metrics(self, frames: int, metrics: dict[str, Tensor]) -> None:
+        """What one update returned; raises NotFinite at the first value that is not a finite number."""
+        self.updates += 1
+        values = {name: float(value) for name, value in metrics.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise NotFinite(f"{self.run}: {name} is {value} at frame {frames} (update {self.updates})")
+        if self.updates % METRICS_EVERY == 1:
+            path = self.run / "metrics.csv"
+            new = not path.exists()
+            with path.open("a", newline="") as file:
+                writer = csv.writer(file)
+                if new:
+                    writer.writerow(["frames", "updates", "seconds", *values])
+                writer.writerow([frames, self.updates, round(time.monotonic() - self._started, 1), *values.values()])
+
+    def probe(self, name: str, frames: int, values: dict[str, float]) -> None:
+        """What a probe measured: series `<name>_<key>`, each with its `<name>_<key>_frames`."""
+        for key, value in values.items():
+            self.series[f"{name}_{key}"].append(value)
+            self.series[f"{name}_{key}_frames"].append(frames)
+
+    def arrays(self, **arrays: np.ndarray) -> None:
+        """Arrays for probes.npz that are not series over frames."""
+        self.fixed.update({name: np.asarray(value) for name, value in arrays.items()})
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the run is, at most every two seconds; `done` and `total` in frames (of a study: its steps)."""
+        now = time.monotonic()
+        if now - self._reported >= PROGRESS_SECONDS:
+            self._reported = now
+            seconds = round(now - self._started, 1)
+            state = {"frames": done, "of": total, "updates": self.updates, "seconds": seconds, "updated": time.time()}
+            write_atomic(self.run / "progress.json", json.dumps(state))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a continued run needs of the past. Fixed arrays are made at the end only."""
+        return {"rows": self.rows, "series": dict(self.series), "updates": self.updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows, self.updates = state["rows"], state["updates"]
+        self.series = defaultdict(list, state["series"])
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Write the declared files; returns.csv comes last, so that its presence says that all are there."""
+        buffer = io.BytesIO()
+        series = {
+            name: np.asarray(values, np.int64 if name.endswith("_frames") else np.float64)
+            for name, values in sorted(self.series.items())
+        }
+        np.savez_compressed(buffer, **series, **self.fixed)  # type: ignore[arg-type]
+        write_atomic(self.run / "probes.npz", buffer.getvalue())
+        write_atomic(self.run / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(self.rows)
+        write_atomic(self.run / "returns.csv", text.getvalue())
