@@ -1,4 +1,4 @@
-"""Environments by suite. Each is a gymnasium environment whose actions lie in [-1, 1] and whose frames are counted once."""
+"""Environments by suite. Each is a gymnasium environment with actions in [-1, 1] that counts frames once."""
 
 from importlib import import_module
 from typing import Any
@@ -9,6 +9,6 @@ SUITES = {"dmc": "relatent.envs.dmc", "probe": "relatent.envs.probes"}
 
 
 def make(env: dict[str, Any]) -> gymnasium.Env:
-    """The environment of a spec's `env` section, such as {"suite": "dmc", "task": "cheetah_run", "action_repeat": 1}."""
+    """The environment of a spec's `env`, such as {"suite": "dmc", "task": "cheetah_run", "action_repeat": 1}."""
     settings = {key: value for key, value in env.items() if key != "suite"}
     return import_module(SUITES[env["suite"]]).make(**settings)

@@ -13,9 +13,9 @@ import numpy as np
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # read at import; quadruped_escape needs a context even for states
 
-from dm_control import suite  # noqa: E402
+from dm_control import suite
 
-from relatent.specs.errors import RelatentError  # noqa: E402
+from relatent.specs.errors import RelatentError
 
 
 def split(task: str) -> tuple[str, str]:

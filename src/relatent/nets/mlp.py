@@ -1,6 +1,7 @@
 """Multi-layer perceptrons and the twin Q-function."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ def mlp(
     `init` sets the weights of each layer; without it they are PyTorch's own (uniform by fan-in).
     """
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         linear = nn.Linear(inputs, outputs)
         if init is not None:
             init(linear)

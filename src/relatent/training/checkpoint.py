@@ -58,7 +58,9 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = self.replay.chunk(self._rows).tobytes()
         with self.replay_file.open("ab") as file:
-            file.truncate(self._rows * self.replay.table.itemsize * self.replay.table.shape[1])  # a failed append's rest
+            file.truncate(
+                self._rows * self.replay.table.itemsize * self.replay.table.shape[1]
+            )  # a failed append's rest
             file.write(rows)
         crc = zlib.crc32(rows, self._crc)
 
@@ -86,7 +88,9 @@ class Checkpoint:
                 state = path.with_suffix(".pt").read_bytes()
                 self._verify(sentinel, state)
             except (OSError, ValueError, KeyError) as error:
-                print(f"checkpoint {path.stem} is damaged ({error}); trying the one before", file=sys.stderr, flush=True)
+                print(
+                    f"checkpoint {path.stem} is damaged ({error}); trying the one before", file=sys.stderr, flush=True
+                )
                 continue
             loaded = torch.load(io.BytesIO(state), weights_only=True)
             for name, part in self.parts.items():

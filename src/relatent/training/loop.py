@@ -44,6 +44,7 @@ def train(
     """
     position = checkpoint.load()
     frames, episode = (position["frames"], position["episode"]) if position else (0, 0)
+    print(f"{record.run}: from frame {frames} of {plan.frames}", flush=True)
     if not position:
         judge(plan, eval_env, agent, replay, record, clock, frames)
     while frames < plan.frames:
@@ -96,7 +97,8 @@ def judge(
     for episode in range(plan.eval_episodes):
         observation, _ = env.reset(seed=derive(plan.seed, Stream.EVALUATION_EPISODE, frames, episode))
         actions = generator(plan.seed, Stream.EVALUATION_ACTIONS, frames, episode)
-        belief, total, ended, info = None, 0.0, False, {}
+        belief, total, ended = None, 0.0, False
+        info: dict[str, Any] = {}
         while not ended:
             action, belief = agent.act(observation, belief, explore=False, generator=actions)
             observation, reward, terminated, truncated, info = env.step(action)

@@ -1,0 +1,114 @@
+"""Real runs as processes: killed, stopped, run twice, poisoned."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from relatent.specs.errors import RelatentError
+from relatent.training import train as training
+from relatent.training.record import NotFinite
+
+from .specs import sac_spec, start
+
+FILES = ("returns.csv", "probes.npz")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the run gives when nobody disturbs it."""
+    run = tmp_path_factory.mktemp("uninterrupted")
+    training.train(sac_spec(), run)
+    assert not (run / "checkpoint").exists()
+    return {name: (run / name).read_bytes() for name in FILES}
+
+
+@pytest.mark.timeout(400)
+def test_killed_at_twenty_random_points_it_gives_the_same_bytes(uninterrupted, tmp_path: Path) -> None:
+    moments = random.Random(0)
+    kills = 0
+    while kills < 20:
+        process = start(sac_spec(), tmp_path)
+        time.sleep(moments.uniform(0.0, 0.9))
+        assert process.poll() is None, f"the run ended after {kills} kills; make it longer"
+        process.kill()
+        process.wait()
+        kills += 1
+    process = start(sac_spec(), tmp_path)
+    assert process.wait(timeout=200) == 0
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == uninterrupted
+    assert json.loads((tmp_path / "manifest.json").read_text())["resumes"] > 0
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.timeout(200)
+def test_sigterm_ends_it_within_ten_seconds_and_it_continues(uninterrupted, tmp_path: Path) -> None:
+    spec = json.dumps(sac_spec())
+    command = [sys.executable, "-m", "relatent", "train", "--spec", spec, "--run", str(tmp_path)]
+    process = start(sac_spec(), tmp_path)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("checkpoint/state-*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=10)
+    assert time.monotonic() - asked < 10
+    assert process.returncode != 0
+    assert not (tmp_path / "returns.csv").exists()
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=150)
+    assert completed.returncode == 0, completed.stderr
+    assert "from frame 0 " not in completed.stdout
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == uninterrupted
+
+
+def test_sigterm_exits_with_its_own_status(tmp_path: Path) -> None:
+    spec = json.dumps(sac_spec(frames=1_000_000))
+    command = [sys.executable, "-m", "relatent", "train", "--spec", spec, "--run", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "from frame 0" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 75
+    assert "stopped by SIGTERM" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    process = start(sac_spec(frames=1_000_000), tmp_path)
+    try:
+        with pytest.raises(RelatentError, match=f"is being trained by process {process.pid}"):
+            training.train(sac_spec(frames=1_000_000), tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path, capsys) -> None:
+    (tmp_path / "returns.csv").write_text("precious")
+    training.train(sac_spec(), tmp_path)
+    assert (tmp_path / "returns.csv").read_text() == "precious"
+    assert "finished already" in capsys.readouterr().out
+
+
+def test_nan_stops_the_run_and_names_step_metric_and_checkpoint(tmp_path: Path) -> None:
+    spec = sac_spec(frames=6_000, eval_episodes=1)
+    spec["hyper"]["critic_lr"] = 1e18  # float32 overflows within a few updates
+    with pytest.raises(
+        NotFinite, match=r"(critic_loss|actor_loss) is (nan|inf) at frame 15\d\d \(update \d+\)"
+    ) as error:
+        training.train(spec, tmp_path, checkpoint_seconds=0.0)
+    assert "last good checkpoint: frame 1000" in str(error.value)
+    assert not (tmp_path / "returns.csv").exists()
+
+
+def test_an_agent_that_is_not_written_yet_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RelatentError, match="planned but not written yet") as error:
+        training.train({**sac_spec(), "agent": "latent_sac"}, tmp_path)
+    assert "\n" not in str(error.value)
