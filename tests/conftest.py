@@ -2,5 +2,6 @@
 
 import os
 
+import relatent.envs  # noqa: F401  chooses an OpenGL before a test imports dm_control
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # parallelism is processes
-os.environ.setdefault("MUJOCO_GL", "egl")  # quadruped_escape needs an OpenGL context even for states

@@ -1,5 +1,9 @@
 """DeepMind Control tasks: sizes, order of observations, frames, time limits, seeds."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from dm_control import suite
@@ -110,3 +114,20 @@ def test_an_unscaled_tasks_actions_arrive_as_they_are() -> None:
     action = np.linspace(-1, 1, 6).astype(np.float32)
     env.step(action)
     np.testing.assert_allclose(env.unwrapped.env.physics.data.ctrl, action, atol=1e-7)
+
+
+def test_without_opengl_only_tasks_that_need_it_are_refused_and_in_one_line() -> None:
+    code = """
+from relatent.envs import make
+make({"suite": "dmc", "task": "cartpole_swingup", "action_repeat": 1}).reset(seed=0)
+try:
+    make({"suite": "dmc", "task": "quadruped_escape", "action_repeat": 1}).reset(seed=0)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment["MUJOCO_GL"] = "glfw"  # which needs a display
+    completed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.startswith("RelatentError this task needs an OpenGL context")
+    assert completed.stdout.count("\n") == 1

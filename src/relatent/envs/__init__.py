@@ -5,6 +5,10 @@ from typing import Any
 
 import gymnasium
 
+from relatent.envs import gl
+
+gl.choose()
+
 SUITES = {"dmc": "relatent.envs.dmc", "probe": "relatent.envs.probes"}
 
 

@@ -5,16 +5,14 @@ sort the names and permute quadruped and humanoid). An agent step repeats its ac
 their rewards. Every suite task ends after 1000 frames by its time limit, which is truncation, not termination.
 """
 
-import os
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
-
-os.environ.setdefault("MUJOCO_GL", "egl")  # read at import; quadruped_escape needs a context even for states
-
 from dm_control import suite
 
+from relatent.envs import gl
 from relatent.specs.errors import RelatentError
 
 
@@ -44,7 +42,12 @@ class DMC(gymnasium.Env):
         if seed is not None:
             # dm_control seeds a task when it is built; its random state is all that a reset draws from.
             self.env.task.random.seed(seed)
-        return flatten(self.env.reset().observation), {}
+        try:
+            return flatten(self.env.reset().observation), {}
+        except (mujoco.FatalError, RuntimeError) as error:
+            if "opengl" in str(error).lower():
+                raise RelatentError(f"this task {gl.NEEDED} ({error})") from None
+            raise
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         # A suite task takes actions within its own bounds, [-1, 1] in all but a few.
