@@ -20,8 +20,9 @@ METRICS_EVERY = 500  # updates between two rows of metrics.csv
 PROGRESS_SECONDS = 2.0
 
 
-class NotFinite(RelatentError):
-    """A metric became NaN or infinite."""
+class NotANumber(RelatentError):
+    """A metric became NaN. Infinity is let pass: a squared error overflows long before its gradient does, and an
+    estimator that diverges is what Figure 3 of SMAC is about."""
 
 
 class Record:
@@ -41,12 +42,12 @@ class Record:
         self.rows.append([phase, frames, episode, repr(float(return_)), "" if success is None else int(success)])
 
     def metrics(self, frames: int, metrics: dict[str, Tensor]) -> None:
-        """What one update returned; raises NotFinite at the first value that is not a finite number."""
+        """What one update returned; raises NotANumber at the first value that is NaN."""
         self.updates += 1
         values = {name: float(value) for name, value in metrics.items()}
         for name, value in values.items():
-            if not math.isfinite(value):
-                raise NotFinite(f"{self.run}: {name} is {value} at frame {frames} (update {self.updates})")
+            if math.isnan(value):
+                raise NotANumber(f"{self.run}: {name} is {value} at frame {frames} (update {self.updates})")
         if self.updates % METRICS_EVERY == 1:
             path = self.run / "metrics.csv"
             new = not path.exists()

@@ -22,7 +22,7 @@ from relatent.training import loop
 from relatent.training.checkpoint import Checkpoint, GeneratorState
 from relatent.training.clock import PhaseClock
 from relatent.training.provenance import run_manifest
-from relatent.training.record import NotFinite, Record
+from relatent.training.record import NotANumber, Record
 from relatent.training.replay import Replay
 from relatent.training.seeds import Stream, derive, generator
 
@@ -36,8 +36,8 @@ class Interrupted(BaseException):
 def train(spec: dict[str, Any], run: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
     """Train what `spec` says and write its declared files into `run`, continuing from a checkpoint if there is one.
 
-    Raises RelatentError with one clear line when the agent does not exist, the folder is in use, or a metric is not
-    finite, and Interrupted on SIGTERM; then the checkpoint stays.
+    Raises RelatentError with one clear line when the agent does not exist, the folder is in use, or a metric is NaN,
+    and Interrupted on SIGTERM; then the checkpoint stays.
     """
     torch.set_num_threads(1)
     run.mkdir(parents=True, exist_ok=True)
@@ -87,10 +87,10 @@ def reinforcement(spec: dict[str, Any], run: Path, checkpoint_seconds: float) ->
     resumes = count_resume(run) if past else 0
     try:
         loop.train(plan, env, eval_env, agent, replay, record, checkpoint, updates, clock)
-    except NotFinite as error:
+    except NotANumber as error:
         last = checkpoint.newest()
         where = f"frame {last['position']['frames']}" if last else "none"
-        raise NotFinite(f"{error}; last good checkpoint: {where}") from None
+        raise NotANumber(f"{error}; last good checkpoint: {where}") from None
     record.finish(run_manifest(spec, run, clock.seconds, resumes=resumes, frames=plan.frames))
     checkpoint.remove()
 

@@ -1,0 +1,174 @@
+"""SAC whose policy is a mixture of Gaussians: MOE5 and MOE10 of SMAC's Figure 11.
+
+Probabilistic mixture of experts (Ren et al. 2021) as in quantumiracle/Popular-RL-Algorithms (pmoe_sac.py, by one of its
+authors), without that code's reward normalisation and with SMAC's sizes and rates. Sampling a component has no
+gradient, so the paper's estimator is biased: only the component that the critic likes best at each state is trained, by
+its own log-density instead of the mixture's, and the mixing weights are pulled towards choosing it.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from relatent.nets.batch import Batch
+from relatent.nets.distributions import Gaussian, GaussianHead, tanh_log_det
+from relatent.nets.learner import Learner, move_towards
+from relatent.nets.mlp import TwinQ, xavier
+
+
+@dataclass(frozen=True)
+class Hyper:
+    width: int
+    """Units of each hidden layer, in actor and critics."""
+    layers: int
+    """Hidden layers, in actor and critics."""
+    batch: int
+    """Transitions in one update."""
+    actor_lr: float
+    """Adam's learning rate for the policy."""
+    critic_lr: float
+    """Adam's learning rate for both Q-functions."""
+    alpha_lr: float
+    """Adam's learning rate for the logarithm of the temperature."""
+    gamma: float
+    """Discount of one agent step."""
+    tau: float
+    """How far the target critic moves towards the critic at each update."""
+    init_alpha: float
+    """Temperature before the first update."""
+    update_after: int
+    """Environment frames before the first update."""
+    replay: int
+    """Transitions kept; the oldest make room for new ones."""
+    experts: int
+    """Components of the mixture."""
+
+
+class Noise(NamedTuple):
+    """All draws of one update."""
+
+    next_expert: Tensor  # (B, experts), Gumbel: the largest logit plus noise is a draw from the softmax
+    next_action: Tensor  # (B, action_size), standard normal
+    action: Tensor  # (B, experts, action_size), standard normal
+
+
+class Experts(nn.Module):
+    """Component Gaussians on a shared trunk, and mixing logits that are linear in the observation."""
+
+    def __init__(self, observation_size: int, action_size: int, width: int, layers: int, experts: int) -> None:
+        super().__init__()
+        self.shape = (experts, action_size)
+        self.components = GaussianHead(observation_size, experts * action_size, width, layers, init=xavier)
+        self.mixing = nn.Linear(observation_size, experts)
+
+    def forward(self, observation: Tensor) -> tuple[Gaussian, Tensor]:
+        """Components of shape (..., experts, action_size) and logits of shape (..., experts)."""
+        flat = self.components(observation)
+        components = Gaussian(flat.mean.unflatten(-1, self.shape), flat.log_std.unflatten(-1, self.shape))
+        return components, self.mixing(observation)
+
+
+class PMOE(Learner):
+    """The agent. Target entropy is -|A|."""
+
+    def __init__(self, observation_size: int, action_size: int, hyper: Hyper) -> None:
+        super().__init__()
+        self.hyper, self.action_size = hyper, action_size
+        self.actor = Experts(observation_size, action_size, hyper.width, hyper.layers, hyper.experts)
+        self.critic = TwinQ(observation_size, action_size, hyper.width, hyper.layers, init=xavier)
+        self.target_critic = deepcopy(self.critic).requires_grad_(False)
+        self.log_alpha = nn.Parameter(torch.tensor(hyper.init_alpha).log())
+        self.target_entropy = -float(action_size)
+        self.optimise("actor", self.actor.parameters(), hyper.actor_lr)
+        self.optimise("critic", self.critic.parameters(), hyper.critic_lr)
+        self.optimise("alpha", [self.log_alpha], hyper.alpha_lr)
+
+    @torch.no_grad()
+    def act(
+        self, observation: np.ndarray, belief: Any, explore: bool, generator: torch.Generator
+    ) -> tuple[np.ndarray, Any]:
+        """A sample of the mixture to explore with, tanh of the likeliest component's mean to be judged by."""
+        components, logits = self.actor(torch.from_numpy(observation))
+        if explore:
+            expert = int((logits + gumbel(logits.shape, generator)).argmax())
+            noise = torch.randn(self.action_size, generator=generator)
+            pre_tanh = Gaussian(components.mean[expert], components.log_std[expert]).sample(noise)
+        else:
+            pre_tanh = components.mean[int(logits.argmax())]
+        return torch.tanh(pre_tanh).numpy(), belief
+
+    def updates_due(self, before: int, after: int) -> int:
+        """One gradient update per agent step, once replay holds `update_after` frames."""
+        return int(after > self.hyper.update_after and after > before)
+
+    def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
+        batch = replay.sample(self.hyper.batch, generator)
+        noise = self.draw_noise(self.hyper.batch, generator)
+
+        critic_loss = self.critic_loss(batch, noise)
+        self.minimise("critic", critic_loss)
+        actor_loss, log_prob = self.actor_loss(batch, noise)
+        self.minimise("actor", actor_loss)
+        self.minimise("alpha", self.alpha_loss(log_prob.detach()))
+        move_towards(self.target_critic, self.critic, self.hyper.tau)
+        return {
+            "critic_loss": critic_loss.detach(),
+            "actor_loss": actor_loss.detach(),
+            "alpha": self.log_alpha.detach().exp(),
+            "entropy": -log_prob.detach().mean(),
+        }
+
+    def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
+        shape = (batch_size, self.hyper.experts, self.action_size)
+        return Noise(
+            gumbel(shape[:2], generator),
+            torch.randn((batch_size, self.action_size), generator=generator),
+            torch.randn(shape, generator=generator),
+        )
+
+    def critic_loss(self, batch: Batch, noise: Noise) -> Tensor:
+        """Both Q-functions' squared error to the soft Bellman target for a component drawn from the mixture."""
+        with torch.no_grad():
+            components, logits = self.actor(batch.next_observation)
+            chosen = (logits + noise.next_expert).argmax(-1)
+            component = Gaussian(pick(components.mean, chosen), pick(components.log_std, chosen))
+            pre_tanh = component.sample(noise.next_action)
+            next_log_prob = component.log_prob(pre_tanh) - tanh_log_det(pre_tanh)
+            next_value = torch.minimum(*self.target_critic(batch.next_observation, torch.tanh(pre_tanh)))
+            next_value = next_value - self.log_alpha.exp() * next_log_prob
+            target = batch.reward + self.hyper.gamma * (1 - batch.terminated) * next_value
+        first, second = self.critic(batch.observation, batch.action)
+        return F.mse_loss(first, target) + F.mse_loss(second, target)
+
+    def actor_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
+        """α log π_k(a_k|x) - min Q(x, a_k) of the best component k at each state, plus the squared error of the mixing
+        weights to choosing it; and log π_k."""
+        components, logits = self.actor(batch.observation)
+        pre_tanh = components.sample(noise.action)
+        log_probs = components.log_prob(pre_tanh) - tanh_log_det(pre_tanh)
+        observation = batch.observation.unsqueeze(-2).expand(-1, self.hyper.experts, -1)
+        values = torch.minimum(*self.critic(observation, torch.tanh(pre_tanh)))
+        best = values.argmax(-1)
+        log_prob = log_probs.gather(-1, best.unsqueeze(-1)).squeeze(-1)
+        policy = self.log_alpha.detach().exp() * log_prob - values.gather(-1, best.unsqueeze(-1)).squeeze(-1)
+        frequency = F.mse_loss(logits.softmax(-1), F.one_hot(best, self.hyper.experts).to(logits.dtype))
+        return policy.mean() + frequency, log_prob
+
+    def alpha_loss(self, log_prob: Tensor) -> Tensor:
+        """Raises the temperature while entropy lies below its target: -log α (log π + target entropy)."""
+        return -(self.log_alpha * (log_prob + self.target_entropy)).mean()
+
+
+def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draws of the standard Gumbel distribution."""
+    return -torch.log(torch.empty(shape).exponential_(generator=generator))
+
+
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    """Of values (B, experts, n), those of one expert per row: (B, n)."""
+    return values[torch.arange(len(index)), index]

@@ -1,0 +1,1 @@
+"""What the papers are about: pure functions on tensors, each with a closed form to test against."""
