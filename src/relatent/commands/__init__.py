@@ -1,0 +1,1 @@
+"""What the larger commands of `relatent` do; cli.py says how they are called."""

@@ -1,0 +1,227 @@
+"""How fast this machine trains: updates, actions, simulator steps, and where a run's wall time goes.
+
+Everything runs on one thread, as training does. An update is timed in turn with a large float32 matrix product, so that
+both meet the same clock frequency and the same neighbours; medians of both give the share of the core's peak.
+"""
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch at import
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from relatent.agents import agent_class, hyper_class
+from relatent.commands.cost import count, synthetic_replay
+from relatent.commands.throughput import FILE, Row, merge, read, write
+from relatent.envs import make
+from relatent.specs.catalog import Catalog
+from relatent.specs.errors import RelatentError, unknown
+from relatent.training.provenance import cpu_model
+from relatent.training.train import train
+
+TRANSITIONS = 20_000  # in replay: too many for the innermost caches, as in a real run
+PEAK_SIZE = 768  # rows of the square matrices whose product measures the peak
+LOOP_PHASES = ("environment", "act", "update", "replay", "logging", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure."""
+
+    rounds: int
+    """Medians are over so many rounds."""
+    round_seconds: float
+    run_frames: int
+    """Of the short real run that shares are taken from."""
+
+
+FULL, QUICK = Effort(15, 0.4, 6000), Effort(5, 0.1, 1500)
+
+
+@dataclass(frozen=True)
+class Measured:
+    algorithm: str
+    row: Row
+    peak_gflops: float
+    shares: dict[str, float]
+    """Of the wall time of a real run's training loop, by phase."""
+
+
+def bench(
+    catalog: Catalog,
+    figures: list[str],
+    budget: str,
+    algorithms: list[str] | None,
+    task: str,
+    replaced: dict[str, int | None],
+    quick: bool,
+    write_table: bool,
+    console: Console,
+) -> None:
+    """Measure the algorithms of `figures` on one task, and all their tasks' simulators; print, and keep if told."""
+    effort = QUICK if quick else FULL
+    jobs = [job for figure in figures for job in catalog.jobs(budget, figure) if "training" in json.loads(job.spec)]
+    specs = {job.algorithm: json.loads(job.spec) for job in reversed(jobs) if not job.planned}
+    for name in algorithms or ():
+        if name not in specs:
+            raise RelatentError(f"bench: {unknown('algorithm', name, specs)}")
+    changes = {key: value for key, value in replaced.items() if value is not None}
+    measured = []
+    for name in algorithms or sorted(specs):
+        spec = {**specs[name], "env": {**specs[name]["env"], "task": task}}
+        console.print(f"measuring {name} ...", style="dim")
+        measured.append(measure(name, {**spec, "hyper": {**spec["hyper"], **changes}}, effort))
+    tasks = {task: json.loads(jobs[0].spec)["env"] | {"task": task}}
+    if not algorithms:
+        tasks |= {spec["env"]["task"]: spec["env"] for spec in (json.loads(job.spec) for job in jobs)}
+    simulators = [measure_simulator(env, effort) for _, env in sorted(tasks.items())]
+    show(console, measured, simulators)
+    if write_table:
+        path = catalog.root / FILE
+        write(path, merge(read(path), [one.row for one in measured] + simulators))
+        console.print(f"written to {FILE}")
+
+
+def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
+    """One algorithm on one task, from the spec of one of its runs."""
+    torch.set_num_threads(1)
+    env = make(spec["env"])
+    observation_size, action_size = env.observation_space.shape[0], env.action_space.shape[0]  # type: ignore[index]
+    torch.manual_seed(0)
+    agent = agent_class(spec["agent"])(observation_size, action_size, hyper_class(spec["agent"])(**spec["hyper"]))
+    replay, stream = synthetic_replay(observation_size, action_size, TRANSITIONS), torch.Generator().manual_seed(0)
+
+    flops = count(lambda: agent.update(replay, stream))
+    update_seconds, peak = beside_peak(lambda: agent.update(replay, stream), effort)
+    observation = np.zeros(observation_size, np.float32)
+    belief = agent.act(observation, None, explore=True, generator=stream)[1]
+    act_seconds = seconds_of(lambda: agent.act(observation, belief, explore=True, generator=stream), effort)
+
+    hyper = spec["hyper"]
+    gflops = flops / update_seconds / 1e9
+    row = Row(
+        machine=cpu_model(),
+        device="cpu",
+        agent=spec["agent"],
+        task=spec["env"]["task"],
+        width=hyper.get("width"),
+        batch=hyper.get("batch"),
+        particles=hyper.get("particles"),
+        gflop_per_update=round(flops / 1e9, 4),
+        updates_per_second=round(1 / update_seconds, 1),
+        acts_per_second=round(1 / act_seconds),
+        gflops=round(gflops, 1),
+        peak_ratio=round(gflops / peak, 3),
+    )
+    return Measured(algorithm, row, peak, loop_shares(spec, effort))
+
+
+def beside_peak(work: Callable[[], Any], effort: Effort) -> tuple[float, float]:
+    """Seconds of one `work`, and GFLOP/s of a matrix product measured in turn with it; medians over rounds."""
+    matrix = torch.randn(PEAK_SIZE, PEAK_SIZE)
+
+    def product() -> None:
+        torch.mm(matrix, matrix)
+
+    once, repeats = timed(work, 3), timed(product, 3)
+    works, products = [], []
+    for _ in range(effort.rounds):
+        works.append(timed(work, max(1, round(effort.round_seconds / once))))
+        products.append(timed(product, max(1, round(effort.round_seconds / repeats))))
+    return statistics.median(works), 2 * PEAK_SIZE**3 / statistics.median(products) / 1e9
+
+
+def seconds_of(work: Callable[[], Any], effort: Effort) -> float:
+    """Seconds of one `work`; the median over rounds."""
+    repeats = max(1, round(effort.round_seconds / timed(work, 10)))
+    return statistics.median(timed(work, repeats) for _ in range(effort.rounds))
+
+
+def timed(work: Callable[[], Any], repeats: int) -> float:
+    """Mean seconds of one of `repeats` calls, in CPU time: what other processes take does not count."""
+    start = time.process_time()
+    for _ in range(repeats):
+        work()
+    return (time.process_time() - start) / repeats
+
+
+def loop_shares(spec: dict[str, Any], effort: Effort) -> dict[str, float]:
+    """Train for real for a moment and share out the loop's wall time by phase, evaluation left out."""
+    warm = effort.run_frames // 10
+    short = {
+        **spec,
+        "hyper": {**spec["hyper"], "update_after": warm},
+        "training": {
+            "frames": effort.run_frames,
+            "random_frames": warm,
+            "eval_every": effort.run_frames,
+            "eval_episodes": 1,
+        },
+    }
+    short.pop("probes", None)
+    with tempfile.TemporaryDirectory() as folder:
+        train(short, Path(folder))
+        seconds = json.loads((Path(folder) / "manifest.json").read_text())["phase_seconds"]
+    loop = {phase: seconds.get(phase, 0.0) for phase in LOOP_PHASES}
+    return {phase: spent / sum(loop.values()) for phase, spent in loop.items()}
+
+
+def measure_simulator(env_spec: dict[str, Any], effort: Effort) -> Row:
+    """Frames a second of one task under random actions, resets included."""
+    env = make(env_spec)
+    env.action_space.seed(0)
+    repeat = env_spec.get("action_repeat", 1)
+    env.reset(seed=0)
+
+    def step() -> None:
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            env.reset()
+
+    frames_per_second = repeat / seconds_of(step, effort)
+    return Row(cpu_model(), "cpu", env_spec["task"], env_steps_per_second=round(frames_per_second))
+
+
+HEADINGS = ("algorithm", "GFLOP", "upd./s", "acts/s", "GFLOP/s", "peak", "ratio", *(p[:6] for p in LOOP_PHASES))
+
+
+def show(console: Console, measured: list[Measured], simulators: list[Row]) -> None:
+    """Two tables: algorithms, and simulators."""
+    table = Table(title=f"One thread of {cpu_model()}", title_justify="left", box=None, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "algorithm" else "right")
+    for one in measured:
+        row = one.row
+        table.add_row(
+            one.algorithm,
+            f"{row.gflop_per_update:.3g}",
+            f"{row.updates_per_second:.4g}",
+            f"{row.acts_per_second:.0f}",
+            f"{row.gflops:.1f}",
+            f"{one.peak_gflops:.1f}",
+            f"{row.peak_ratio:.0%}",
+            *(f"{one.shares[phase]:.1%}" for phase in LOOP_PHASES),
+        )
+    console.print(table)
+    console.print(
+        "GFLOP: of one update. peak: GFLOP/s of a float32 matrix product, measured in turn with the updates; ratio:\n"
+        f"GFLOP/s over it. {', '.join(LOOP_PHASES)}: shares of the loop's wall time in a short real run.",
+        style="dim",
+    )
+    steps = Table(box=None, pad_edge=False)
+    steps.add_column("task")
+    steps.add_column("frames/s", justify="right")
+    for row in simulators:
+        steps.add_row(row.task, f"{row.env_steps_per_second:.0f}")
+    console.print(steps)

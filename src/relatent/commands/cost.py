@@ -1,0 +1,50 @@
+"""Floating point operations of one gradient update, counted by PyTorch on the agent itself.
+
+Nothing has to be said about a new agent. Matrix products count, two operations for each multiply-add, forward and
+backward; they are proportional to the batch, so two transitions are enough to count with.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from relatent.agents import agent_class, hyper_class
+from relatent.training.replay import Replay
+
+COUNTED_BATCH = 2
+UPDATES = 4  # of which a delayed policy learns at some only: the mean counts
+
+
+@cache
+def update_flops(agent: str, hyper: str, observation_size: int, action_size: int) -> float:
+    """Operations of one update of an agent with these hyperparameters (canonical text) on a task of these sizes."""
+    values = json.loads(hyper)
+    learner = agent_class(agent)(
+        observation_size, action_size, hyper_class(agent)(**{**values, "batch": COUNTED_BATCH})
+    )
+    replay, stream = synthetic_replay(observation_size, action_size, 20), torch.Generator().manual_seed(0)
+    return count(lambda: learner.update(replay, stream)) * float(values["batch"]) / COUNTED_BATCH
+
+
+def count(update: Callable[[], Any]) -> float:
+    """Operations of one call, as the mean of a few."""
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(UPDATES):
+            update()
+    return counter.get_total_flops() / UPDATES
+
+
+def synthetic_replay(observation_size: int, action_size: int, transitions: int) -> Replay:
+    """Replay of random numbers, in episodes of at most 1000 steps."""
+    random, replay = np.random.default_rng(0), Replay(transitions, observation_size, action_size)
+    for step in range(transitions):
+        observation, following = random.standard_normal((2, observation_size), np.float32)
+        action = random.uniform(-1, 1, action_size).astype(np.float32)
+        ended = step % 1000 == 999 or step == transitions - 1
+        replay.add(observation, action, random.uniform(), following, False, ended)
+    return replay

@@ -1,0 +1,175 @@
+"""What a figure would cost before anything runs, and what of it is done already."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from relatent.commands.progress import finished
+from relatent.commands.throughput import Speed
+from relatent.specs.canonical import canonical
+from relatent.specs.catalog import Job
+from relatent.training.provenance import usable_cores
+
+Sizes = Callable[[str], tuple[int, int] | None]
+"""Observation and action size of a spec's `env` in canonical text; None where it cannot be built on this machine."""
+
+
+EPISODE_FRAMES = 1000  # every DeepMind Control task's time limit
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one run, or summed. None is "not known", and a sum with one in it is not known either."""
+
+    runs: int = 0
+    done: int = 0
+    frames: int = 0
+    """Environment frames, of training and evaluation."""
+    updates: float | None = 0
+    flops: float | None = 0.0
+    """Of all updates."""
+    cpu_hours: float | None = 0.0
+    """On one thread."""
+    gpu_hours: float | None = 0.0
+    cpu_hours_left: float | None = 0.0
+    """Of the runs not done."""
+
+    def __add__(self, other: "Cost") -> "Cost":
+        def add(a: float | None, b: float | None) -> float | None:
+            return None if a is None or b is None else a + b
+
+        return Cost(
+            self.runs + other.runs,
+            self.done + other.done,
+            self.frames + other.frames,
+            add(self.updates, other.updates),
+            add(self.flops, other.flops),
+            add(self.cpu_hours, other.cpu_hours),
+            add(self.gpu_hours, other.gpu_hours),
+            add(self.cpu_hours_left, other.cpu_hours_left),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    by_algorithm: dict[str, Cost]
+    planned: list[str]
+    """Algorithms whose agent is not written yet: their runs cannot be trained."""
+
+    @property
+    def total(self) -> Cost:
+        return sum(self.by_algorithm.values(), Cost())
+
+
+def plan(jobs: list[Job], cpu: Speed, gpu: Speed, sizes: Sizes | None = None) -> Plan:
+    """Costs by algorithm, of runs whose folders lie in the current one."""
+    sizes = sizes or environment_sizes
+    costs: dict[str, Cost] = defaultdict(Cost)
+    for job in jobs:
+        costs[job.algorithm] += run_cost(job, cpu, gpu, sizes, finished(Path(job.run)))
+    return Plan(dict(costs), list(dict.fromkeys(job.algorithm for job in jobs if job.planned)))
+
+
+def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost:
+    """What one run costs. Of studies and of agents not written yet, little is known."""
+    spec = json.loads(job.spec)
+    unknown = Cost(1, int(done), 0, None, None, None, None, 0.0 if done else None)
+    if "training" not in spec:
+        return unknown
+    training, hyper, env = spec["training"], spec["hyper"], spec["env"]
+    judged = training["frames"] // training["eval_every"] + 1  # and once before training
+    frames = training["frames"] + judged * training["eval_episodes"] * EPISODE_FRAMES
+    if job.planned:
+        return replace(unknown, frames=frames)
+    updates = max(0, training["frames"] - hyper["update_after"]) // env["action_repeat"]
+    shape = sizes(canonical(env))
+    if shape is None:
+        return replace(unknown, frames=frames, updates=updates)
+
+    from relatent.commands.cost import update_flops  # imports torch
+
+    flops = update_flops(spec["agent"], canonical(hyper), *shape)
+    hours: dict[str, float | None] = {}
+    for device, speed in (("cpu", cpu), ("gpu", gpu)):
+        update = speed.update_seconds(spec["agent"], flops / 1e9)
+        act = speed.act_seconds(spec["agent"], flops / 1e9)
+        step = cpu.env_step_seconds(env["task"])  # simulators run on the CPU in either case
+        if update is None or act is None or step is None:
+            hours[device] = None
+        else:
+            hours[device] = (updates * update + frames / env["action_repeat"] * act + frames * step) / 3600
+    left = 0.0 if done else hours["cpu"]
+    return Cost(1, int(done), frames, updates, flops * updates, hours["cpu"], hours["gpu"], left)
+
+
+@cache
+def environment_sizes(env: str) -> tuple[int, int] | None:
+    """Sizes of a real environment; None where it cannot be built, as quadruped_escape without OpenGL."""
+    from relatent.envs import make
+
+    try:
+        made = make(json.loads(env))
+    except Exception:  # whatever an OpenGL library raises: then the plan says "not known"
+        return None
+    return made.observation_space.shape[0], made.action_space.shape[0]  # type: ignore[index]
+
+
+HEADINGS = ("algorithm", "done", "env steps", "updates", "FLOP/update", "FLOP", "CPU hours", "GPU hours")
+
+
+def show(console: Console, title: str, planned: Plan) -> None:
+    """The plan as a table, with a sentence about what is left."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "algorithm" else "right")
+    total = planned.total
+    for name, cost in [*planned.by_algorithm.items(), ("total", total)]:
+        if name == "total":
+            table.add_section()
+        mean = cost.flops / cost.updates if cost.flops and cost.updates else None
+        table.add_row(
+            name,
+            f"{cost.done} of {cost.runs}",
+            si(cost.frames),
+            si(cost.updates),
+            "" if name == "total" else si(mean),
+            si(cost.flops),
+            hours_text(cost.cpu_hours),
+            hours_text(cost.gpu_hours),
+        )
+    console.print(table)
+    console.print(closing(planned, usable_cores()), style="bold")
+
+
+def closing(planned: Plan, cores: int) -> str:
+    """What is left to do, in one or two sentences."""
+    total = planned.total
+    if total.done == total.runs:
+        return "Every run is done; asking for the figure only draws it."
+    text = f"{total.runs - total.done} of {total.runs} runs are left"
+    if total.cpu_hours_left is not None:
+        text += f": about {total.cpu_hours_left:.3g} CPU hours, {total.cpu_hours_left / cores:.3g} h on {cores} cores"
+    text += "."
+    if planned.planned:
+        text += f" Not trainable yet, their agents are still to be written: {', '.join(planned.planned)}."
+    return text
+
+
+def si(value: float | None) -> str:
+    """A count with a prefix: 1.2 M, 3.4 G. 0 is a dash, None is unknown."""
+    if value is None:
+        return "not known"
+    for exponent, prefix in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if value >= 10**exponent:
+            return f"{value / 10**exponent:.3g} {prefix}"
+    return f"{value:.0f}" if value else "-"
+
+
+def hours_text(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3g}"

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from relatent.commands.plan import Cost, Plan, closing, plan, si
+from relatent.commands.throughput import Row, Speed
+from tests.commands.jobs import job
+
+CPU = Speed(
+    [
+        Row("A", "cpu", "walker_run", "sac", gflop_per_update=0.002, acts_per_second=1000.0, gflops=1.0),
+        Row("A", "cpu", "walker_run", env_steps_per_second=10_000.0),
+    ],
+    "cpu",
+)
+GPU = Speed([], "cuda")
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def sizes(env: str) -> tuple[int, int] | None:
+    return None if "quadruped_escape" in env else (4, 2)
+
+
+def test_cost_of_one_run_is_what_its_spec_says() -> None:
+    cost = plan([job()], CPU, GPU, sizes).total
+    assert cost.frames == 101_000 + 11 * 3 * 1000  # training, then 11 evaluations of 3 episodes
+    assert cost.updates == 100_000
+    assert cost.flops is not None
+    per_update = cost.flops / 100_000
+    seconds = 100_000 * per_update / 1e9 + 134_000 / 1000 + 134_000 / 10_000  # updates, actions, simulator
+    assert cost.cpu_hours == pytest.approx(seconds / 3600)
+    assert cost.gpu_hours is None
+
+
+def test_costs_add_up_by_algorithm_and_done_runs_cost_nothing_more(tmp_path: Path) -> None:
+    jobs = [job(seed=seed) for seed in range(3)] + [job(algorithm="wide", hyper={"width": 200})]
+    (tmp_path / jobs[0].run).mkdir(parents=True)
+    (tmp_path / jobs[0].run / "returns.csv").touch()
+    one = plan([job()], CPU, GPU, sizes).total.cpu_hours
+    planned = plan(jobs, CPU, GPU, sizes)
+    sac = planned.by_algorithm["sac"]
+    assert one is not None
+    assert (sac.runs, sac.done, sac.updates) == (3, 1, 300_000)
+    assert sac.cpu_hours == pytest.approx(3 * one)
+    assert sac.cpu_hours_left == pytest.approx(2 * one)
+    assert planned.total.runs == 4
+
+
+def test_what_cannot_be_known_is_said() -> None:
+    escape = plan([job(task="quadruped_escape")], CPU, GPU, sizes).total
+    assert (escape.updates, escape.flops, escape.cpu_hours) == (100_000, None, None)
+    later = plan([job(), job(algorithm="latent_sac", planned=True)], CPU, GPU, sizes)
+    assert later.planned == ["latent_sac"]
+    assert later.total.flops is None
+    assert later.total.runs == 2
+
+
+def test_closing_says_what_is_left() -> None:
+    half = {"sac": Cost(runs=4, done=2, cpu_hours_left=3.0)}
+    assert closing(Plan(half, []), 2) == "2 of 4 runs are left: about 3 CPU hours, 1.5 h on 2 cores."
+    assert closing(Plan({"sac": Cost(runs=4, done=4)}, []), 2).startswith("Every run is done")
+    assert "Not trainable yet" in closing(Plan(half, ["slac"]), 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "not known"), (0, "-"), (12, "12"), (1234, "1.23 k"), (2.5e9, "2.5 G"), (3e15, "3 P")]
+)
+def test_si(value: float | None, text: str) -> None:
+    assert si(value) == text

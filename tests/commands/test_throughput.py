@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from relatent.commands.throughput import Row, Speed, merge, read, write
+
+SMALL = Row("A", "cpu", "walker_run", "sac", 100, 10, None, 0.1, 500.0, 1000.0, None, 50.0, 0.8)
+LARGE = Row("A", "cpu", "walker_run", "sac", 400, 10, None, 1.0, 60.0, 900.0, None, 60.0, 0.9)
+WALKER = Row("A", "cpu", "walker_run", env_steps_per_second=10_000.0)
+CHEETAH = Row("A", "cpu", "cheetah_run", env_steps_per_second=30_000.0)
+ROWS = [SMALL, LARGE, WALKER, CHEETAH]
+
+
+def test_file_round_trip(tmp_path: Path) -> None:
+    write(tmp_path / "throughput.csv", ROWS)
+    assert read(tmp_path / "throughput.csv") == ROWS
+
+
+def test_no_file_no_rows(tmp_path: Path) -> None:
+    assert read(tmp_path / "throughput.csv") == []
+
+
+def test_a_new_measurement_replaces_the_old_one_of_the_same_thing_only() -> None:
+    faster = Row("A", "cpu", "walker_run", env_steps_per_second=11_000.0)
+    elsewhere = Row("B", "cpu", "walker_run", env_steps_per_second=5_000.0)
+    assert merge(ROWS, [faster, elsewhere]) == sorted(
+        [SMALL, LARGE, CHEETAH, faster, elsewhere], key=lambda r: str(r.key)
+    )
+
+
+@pytest.mark.parametrize(("gflop", "seconds"), [(0.1, 0.1 / 50), (0.2, 0.2 / 50), (0.9, 0.9 / 60), (6.0, 6.0 / 60)])
+def test_an_update_runs_at_the_rate_of_the_nearest_measured_one(gflop: float, seconds: float) -> None:
+    assert Speed(ROWS, "cpu").update_seconds("sac", gflop) == pytest.approx(seconds)
+
+
+def test_what_was_not_measured_is_none() -> None:
+    assert Speed(ROWS, "cpu").update_seconds("td3", 1.0) is None
+    assert Speed(ROWS, "cpu").act_seconds("td3", 1.0) is None
+    assert Speed(ROWS, "cuda").update_seconds("sac", 1.0) is None
+    assert Speed([], "cpu").env_step_seconds("walker_run") is None
+
+
+def test_simulators_and_actions() -> None:
+    speed = Speed(ROWS, "cpu")
+    assert speed.act_seconds("sac", 0.1) == 1 / 1000
+    assert speed.env_step_seconds("walker_run") == 1 / 10_000
+    assert speed.env_step_seconds("hopper_hop") == 1 / 20_000  # not measured: the median of those that were
