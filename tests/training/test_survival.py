@@ -100,9 +100,7 @@ def test_a_finished_run_is_left_alone(tmp_path: Path, capsys) -> None:
 def test_nan_stops_the_run_and_names_step_metric_and_checkpoint(tmp_path: Path) -> None:
     spec = sac_spec(frames=6_000, eval_episodes=1)
     spec["hyper"]["critic_lr"] = 1e18  # float32 overflows within a few updates
-    with pytest.raises(
-        NotANumber, match=r"(critic_loss|actor_loss) is nan at frame 15\d\d \(update \d+\)"
-    ) as error:
+    with pytest.raises(NotANumber, match=r"(critic_loss|actor_loss) is nan at frame 15\d\d \(update \d+\)") as error:
         training.train(spec, tmp_path, checkpoint_seconds=0.0)
     assert "last good checkpoint: frame 1000" in str(error.value)
     assert not (tmp_path / "returns.csv").exists()

@@ -150,14 +150,16 @@ class PMOE(Learner):
         weights to choosing it; and log π_k."""
         components, logits = self.actor(batch.observation)
         pre_tanh = components.sample(noise.action)
-        log_probs = components.log_prob(pre_tanh) - tanh_log_det(pre_tanh)
-        observation = batch.observation.unsqueeze(-2).expand(-1, self.hyper.experts, -1)
-        values = torch.minimum(*self.critic(observation, torch.tanh(pre_tanh)))
-        best = values.argmax(-1)
-        log_prob = log_probs.gather(-1, best.unsqueeze(-1)).squeeze(-1)
-        policy = self.log_alpha.detach().exp() * log_prob - values.gather(-1, best.unsqueeze(-1)).squeeze(-1)
-        frequency = F.mse_loss(logits.softmax(-1), F.one_hot(best, self.hyper.experts).to(logits.dtype))
-        return policy.mean() + frequency, log_prob
+        with torch.no_grad():
+            observation = batch.observation.unsqueeze(-2).expand(-1, self.hyper.experts, -1)
+            best = torch.minimum(*self.critic(observation, torch.tanh(pre_tanh))).argmax(-1)
+        component = Gaussian(pick(components.mean, best), pick(components.log_std, best))
+        chosen = pick(pre_tanh, best)
+        log_prob = component.log_prob(chosen) - tanh_log_det(chosen)
+        value = torch.minimum(*self.critic(batch.observation, torch.tanh(chosen)))
+        one_hot = (best.unsqueeze(-1) == torch.arange(self.hyper.experts)).to(logits.dtype)
+        frequency = F.mse_loss(logits.softmax(-1), one_hot)
+        return (self.log_alpha.detach().exp() * log_prob - value).mean() + frequency, log_prob
 
     def alpha_loss(self, log_prob: Tensor) -> Tensor:
         """Raises the temperature while entropy lies below its target: -log α (log π + target entropy)."""

@@ -1,0 +1,134 @@
+"""A list of run folders to one tidy parquet file, and back.
+
+Columns: algorithm, task, seed, digest, phase, frames, episode, measure, value. `return` and `success` come from
+returns.csv; every array of probes.npz is a measure of its own in phase `probe`. The runs' manifests and the list of
+missing runs travel in the file's metadata, so that whoever holds the parquet can draw the figure and say what backs it.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from relatent.figures.drawing import run_parts
+from relatent.specs.errors import RelatentError
+from relatent.specs.files import write_atomic
+
+COLUMNS = ["algorithm", "task", "seed", "digest", "phase", "frames", "episode", "measure", "value"]
+METADATA = b"relatent"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    frame: pd.DataFrame
+    runs: list[dict[str, Any]]
+    """One a run: run, algorithm, task, seed, digest, manifest."""
+    missing: list[str]
+    """Run folders that were asked for and are not finished."""
+
+    @property
+    def partial(self) -> bool:
+        return bool(self.missing)
+
+
+def gather(run_list: Path, out: Path, partial: bool = False) -> None:
+    """Read every run that `run_list` names, one folder a line. Unfinished runs are an error unless `partial`."""
+    wanted = [Path(line) for line in Path(run_list).read_text().splitlines() if line.strip()]
+    # returns.csv is renamed into place last, so it marks a finished run.
+    missing = [run for run in wanted if not (run / "returns.csv").is_file()]
+    if missing and not partial:
+        raise RelatentError(
+            f"{run_list}: {len(missing)} of {len(wanted)} runs are not finished, first {missing[0]}; "
+            f"train them, or gather with --partial to draw what there is"
+        )
+    if len(missing) == len(wanted):
+        raise RelatentError(f"{run_list}: none of its {len(wanted)} runs is finished, so there is nothing to draw")
+    tables, runs = [], []
+    for run in wanted:
+        if run in missing:
+            continue
+        algorithm, task, seed, digest = run_parts(run)
+        identity: dict[str, Any] = {"algorithm": algorithm, "task": task, "seed": seed, "digest": digest}
+        found = [episodes(run / "returns.csv"), *probes(run)]
+        tables += [table.assign(**identity) for table in found if not table.empty]
+        runs.append({"run": run.as_posix(), **identity, "manifest": read_manifest(run / "manifest.json")})
+    if not tables:
+        raise RelatentError(f"{run_list}: its runs recorded neither returns nor probes")
+    write_gathered(Path(out), pd.concat(tables, ignore_index=True), runs, [run.as_posix() for run in missing])
+
+
+def episodes(path: Path) -> pd.DataFrame:
+    """Returns and, where defined, successes of one run, tidy."""
+    try:
+        table = pd.read_csv(path, float_precision="round_trip")
+        wide = table[["phase", "frames", "episode", "return", "success"]]
+    except (KeyError, ValueError) as error:
+        raise RelatentError(f"{path}: expected columns phase,frames,episode,return,success ({error})") from None
+    tidy = wide.melt(id_vars=["phase", "frames", "episode"], var_name="measure")
+    return tidy.astype({"value": float})[(tidy["measure"] == "return") | tidy["value"].notna()]
+
+
+def probes(run: Path) -> list[pd.DataFrame]:
+    """Every array of a run's probes.npz: X (n,) as measure X, X (n, d) as X_0 .. X_{d-1}, a row per first index."""
+    path = run / "probes.npz"
+    tables: list[pd.DataFrame] = []
+    if not path.is_file():
+        return []
+    last = pd.read_csv(run / "returns.csv", usecols=["frames"])["frames"].max()
+    with np.load(path, allow_pickle=False) as arrays:
+        for name in sorted(arrays.files):
+            if name.endswith("_frames"):
+                continue
+            array = np.atleast_1d(arrays[name])
+            if array.ndim > 2:
+                raise RelatentError(f"{path}: {name} has {array.ndim} dimensions, expected 1 or 2")
+            frames = arrays[f"{name}_frames"] if f"{name}_frames" in arrays.files else np.full(len(array), last)
+            for measure, column in [(name, array)] if array.ndim == 1 else columns(name, array):
+                tables.append(
+                    pd.DataFrame(
+                        {
+                            "phase": "probe",
+                            "frames": np.nan_to_num(frames),
+                            "episode": np.arange(len(column)),
+                            "measure": measure,
+                            "value": column.astype(float),
+                        }
+                    )
+                )
+    return tables
+
+
+def columns(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    return [(f"{name}_{column}", array[:, column]) for column in range(array.shape[1])]
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise RelatentError(f"{path}: every finished run has a readable manifest ({error})") from None
+    return manifest
+
+
+def write_gathered(out: Path, frame: pd.DataFrame, runs: list[dict[str, Any]], missing: list[str]) -> None:
+    kinds = {"seed": "int64", "frames": "int64", "episode": "int64", "value": "float64"}
+    table = pa.Table.from_pandas(frame[COLUMNS].astype(kinds), preserve_index=False)
+    table = table.replace_schema_metadata({METADATA: json.dumps({"runs": runs, "missing": missing})})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    write_atomic(out, buffer.getvalue())
+
+
+def read_gathered(path: Path) -> Gathered:
+    table = pq.read_table(path)
+    try:
+        about = json.loads(table.schema.metadata[METADATA])
+    except (KeyError, TypeError):
+        raise RelatentError(f"{path}: not written by `relatent gather`") from None
+    return Gathered(table.to_pandas(), about["runs"], about["missing"])

@@ -1,0 +1,148 @@
+"""Names that must exist elsewhere: what one model alone cannot see. Each mistake is one line with its path."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from relatent.specs.canonical import canonical
+from relatent.specs.errors import unknown
+from relatent.specs.expand import environments, hyper, resolve, training
+from relatent.specs.figure import Figure
+from relatent.specs.hyper import Field, hyper_fields, module_path, modules
+from relatent.specs.loading import Document
+from relatent.specs.models import SUITE_TASKS, Budget, Paper
+from relatent.specs.tasks import DMC_TASKS
+
+PAPER = "paper"
+
+
+def check_budgets(root: Path, document: Document, budgets: dict[str, Budget], papers: dict[str, Paper]) -> None:
+    """Agents, studies, papers and task sets that budgets name; `paper` comes last and replaces nothing."""
+    if list(budgets)[-1:] != [PAPER] or budgets[PAPER] != Budget():
+        raise document.error(["budgets"], "expected the last one to be `paper: {}`, which replaces nothing")
+    for name, budget in budgets.items():
+        at = ["budgets", name]
+        for module, values in budget.hyper.items():
+            _known(document, [*at, "hyper", module], "agent or study", module, modules(root))
+            _values(document, [*at, "hyper", module], values, hyper_fields(modules(root)[module]))
+        for paper, sets in budget.tasks.items():
+            _known(document, [*at, "tasks", paper], "paper", paper, papers)
+            for task_set, names in sets.items():
+                where = [*at, "tasks", paper, task_set]
+                _known(document, where, "task set", task_set, papers[paper].tasks)
+                suite = papers[paper].envs[papers[paper].tasks[task_set].env].suite
+                _known_all(document, where, "task", names, _tasks_of(suite))
+
+
+def check_paper(root: Path, document: Document, paper: Paper) -> None:
+    """What a paper's tasks and algorithms name, and its hyperparameters."""
+    for name, tasks in paper.tasks.items():
+        at = ["tasks", name]
+        _known(document, [*at, "env"], "environment", tasks.env, paper.envs)
+        _known_all(document, [*at, "names"], "task", tasks.names, _tasks_of(paper.envs[tasks.env].suite))
+        of_env = type(paper.envs[tasks.env]).model_fields
+        _known_all(document, [*at, "vary"], "key of its environment", tasks.vary.model_dump(exclude_none=True), of_env)
+    for name in paper.algorithms:
+        _check_algorithm(root, document, paper, name)
+
+
+def check_figures(root: Path, document: Document, paper: Paper, budgets: dict[str, Budget]) -> None:
+    """What a paper's figures name, and that their algorithms differ at every budget."""
+    for name, figure in paper.figures.items():
+        _check_figure(root, document, paper, name, figure, budgets)
+
+
+def _check_algorithm(root: Path, document: Document, paper: Paper, name: str) -> None:
+    at, entry = ["algorithms", name], paper.algorithms[name]
+    seen = [name]
+    while (base := paper.algorithms[seen[-1]].like) is not None:
+        _known(document, ["algorithms", seen[-1], "like"], "algorithm", base, paper.algorithms)
+        if base in seen:
+            raise document.error([*at, "like"], f"goes round in a circle: {' -> '.join([*seen, base])}")
+        seen.append(base)
+    _known_all(document, [*at, "use"], "group of hyperparameters", entry.use or (), paper.shared)
+    whole = resolve(paper, name)
+    module = whole.agent or whole.study or ""
+    package, what = ("agents", "agent") if whole.agent else ("studies", "study")
+    exists = module_path(root, package, module).is_file()
+    if whole.planned:
+        if exists:
+            raise document.error([*at, "planned"], f"{what} {module!r} is written: give its hyperparameters instead")
+        return
+    if not exists:
+        known = [name for name, path in modules(root).items() if path.parent.name == package]
+        raise document.error([*at, what], unknown(what, module, known))
+    fields = hyper_fields(module_path(root, package, module))
+    for group in entry.use or ():
+        _values(document, ["shared", group], paper.shared[group], fields, f"({what} {module}, used by {name})")
+    _values(document, [*at, "hyper"], entry.hyper, fields)
+    for task, values in entry.tuned.items():
+        _values(document, [*at, "tuned", task], values, fields)
+    _known_all(document, [*at, "fixed"], "hyperparameter", entry.fixed or (), fields)
+    given = hyper(paper, Budget(), whole, "")
+    lacking = [field.name for field in fields.values() if field.required and field.name not in given]
+    if lacking:
+        raise document.error(at, f"hyperparameters of {what} {module} without a value: {', '.join(lacking)}")
+
+
+def _check_figure(
+    root: Path, document: Document, paper: Paper, name: str, figure: Figure, budgets: dict[str, Budget]
+) -> None:
+    at, data = ["figures", name], figure.data
+    _known_all(document, [*at, "data", "algorithms"], "algorithm", data.algorithms, paper.algorithms)
+    _known(document, [*at, "data", "tasks"], "task set", data.tasks, paper.tasks)
+    _known_all(document, [*at, "labels"], "algorithm of this figure", figure.labels, data.algorithms)
+    if figure.reference and not (root / figure.reference.file).is_file():
+        raise document.error([*at, "reference", "file"], f"no file {figure.reference.file}")
+    order = list(budgets)
+    for number, claim in enumerate(figure.claims):
+        where = [*at, "claims", number]
+        _known(document, [*where, "from"], "budget", claim.from_, budgets)
+        _known_all(document, [*where, "test"], "algorithm of this figure", claim.algorithms(), data.algorithms)
+        larger = order[order.index(claim.from_) :]
+        tasks = {task for budget in larger for task, _ in environments(paper, budgets[budget], data.tasks)}
+        what = f"task of this figure from budget {claim.from_} on"
+        _known_all(document, [*where, "test", "tasks"], what, claim.test.tasks or (), tasks)
+    for budget in order:
+        _check_distinct(document, [*at, "data", "algorithms"], paper, figure, budget, budgets[budget])
+
+
+def _check_distinct(document: Document, at: list[str], paper: Paper, figure: Figure, name: str, budget: Budget) -> None:
+    """Two algorithms of a figure must not be the same runs under two names, which a budget could make them."""
+    first = next(env["task"] for _, env in environments(paper, budget, figure.data.tasks))
+    seen: dict[str, str] = {}
+    for algorithm in figure.data.algorithms:
+        entry = resolve(paper, algorithm)
+        plan = training(paper, budget, entry) if entry.agent else {}
+        text = canonical([entry.agent, entry.study, hyper(paper, budget, entry, first), plan])
+        if text in seen:
+            raise document.error(at, f"{seen[text]} and {algorithm} are the same at budget {name}: name values `fixed`")
+        seen[text] = algorithm
+
+
+def _tasks_of(suite: str) -> tuple[str, ...]:
+    return DMC_TASKS if suite == "dmc" else SUITE_TASKS[suite]
+
+
+def _values(document: Document, at: list[str], values: dict[str, Any], fields: Any, of: str = "") -> None:
+    for key, value in values.items():
+        if key not in fields:
+            message = unknown("hyperparameter", key, fields)
+            raise document.error([*at, key], f"{message} {of}".rstrip())
+        field: Field = fields[key]
+        try:
+            field.read(value)
+        except ValueError as error:
+            raise document.error([*at, key], str(error)) from None
+
+
+def _known(document: Document, at: list[Any], what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise document.error(at, unknown(what, name, known))
+
+
+def _known_all(document: Document, at: list[Any], what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    for number, name in enumerate(names):
+        if name not in known:
+            at = [*at, number] if (*at, number) in document.lines else at
+            raise document.error(at, unknown(what, name, known))

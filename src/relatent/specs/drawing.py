@@ -1,0 +1,100 @@
+"""All that decides how a figure is drawn and judged, as one JSON-able mapping. Read by relatent.figures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from relatent.specs.expand import Job, environments, hyper, resolve, seeds, training
+from relatent.specs.figure import Claim
+from relatent.specs.models import Budget, Paper
+
+
+def drawing(paper: Paper, figure: str, budget: str, budgets: Mapping[str, Budget], jobs: list[Job]) -> dict[str, Any]:
+    """`jobs` are the figure's at this budget."""
+    entry = paper.figures[figure]
+    tasks = dict(environments(paper, budgets[budget], entry.data.tasks))
+    labels = {name: resolve(paper, name).label or name for name in entry.data.algorithms} | entry.labels
+    return {
+        "paper": paper.paper,
+        "paper_title": paper.title,
+        "figure": f"{paper.paper}_{figure}",
+        "title": entry.title,
+        "caption": entry.caption,
+        "kind": entry.kind,
+        "budget": {
+            "name": budget,
+            "order": list(budgets),
+            "reduced": reductions(paper, figure, budgets[budget], labels),
+        },
+        "data": {
+            "algorithms": list(entry.data.algorithms),
+            "tasks": list(tasks),
+            "measure": entry.data.measure,
+            "phase": entry.data.phase,
+        },
+        "labels": labels,
+        "look": entry.look.model_dump(mode="json"),
+        "reference": entry.reference and entry.reference.model_dump(mode="json"),
+        "claims": [claim_on(claim, list(tasks)) for claim in entry.claims],
+        "seeds_wanted": max(len(seeds(paper, budgets[budget], resolve(paper, a))) for a in entry.data.algorithms),
+        "origin": origins(paper, figure, labels),
+        "runs": [{"run": job.run, "algorithm": job.algorithm, "task": job.task, "seed": job.seed} for job in jobs],
+    }
+
+
+def claim_on(claim: Claim, tasks: list[str]) -> dict[str, Any]:
+    """A claim, its tasks narrowed to those that the budget has; all of its tasks where it has none of them."""
+    written = claim.model_dump(mode="json", by_alias=True)
+    if claim.test.tasks:
+        written["test"]["tasks"] = [task for task in claim.test.tasks if task in tasks] or list(claim.test.tasks)
+    return written
+
+
+def origins(paper: Paper, figure: str, labels: Mapping[str, str]) -> list[str]:
+    """What is ours because the paper does not state it."""
+    data = paper.figures[figure].data
+    notes: dict[str, list[str]] = {}
+    for name in data.algorithms:
+        entry = resolve(paper, name)
+        if entry.note:
+            notes.setdefault(entry.note, []).append(labels[name])
+    tasks = paper.tasks[data.tasks]
+    found = [f"tasks: {tasks.note}"] if tasks.note else []
+    return found + [f"{', '.join(names)}: {note}" for note, names in notes.items()]
+
+
+def reductions(paper: Paper, figure: str, budget: Budget, labels: Mapping[str, str]) -> list[str]:
+    """What a budget changes in a figure, a sentence part each: `width 400 -> 256 (SAC, TD3)`."""
+    data = paper.figures[figure].data
+    changes: dict[tuple[str, Any, Any], list[str]] = {}
+    for name in data.algorithms:
+        full, reduced = _settings(paper, Budget(), data.tasks, name), _settings(paper, budget, data.tasks, name)
+        for key in full.keys() | reduced.keys():
+            if full.get(key) != reduced.get(key):
+                changes.setdefault((key, full.get(key), reduced.get(key)), []).append(labels[name])
+    lines = []
+    for (key, before, after), names in sorted(changes.items(), key=lambda item: (item[0][0] not in FIRST, str(item))):
+        who = "" if len(names) == len(data.algorithms) else f" ({', '.join(names)})"
+        lines.append(f"{key} {_shown(before)} -> {_shown(after)}{who}")
+    return lines
+
+
+FIRST = ("tasks", "seeds", "frames")
+MANY = 4  # a longer list is shown as its length
+
+
+def _settings(paper: Paper, budget: Budget, task_set: str, name: str) -> dict[str, Any]:
+    entry, tasks = resolve(paper, name), dict(environments(paper, budget, task_set))
+    first = next(iter(tasks.values()))["task"]
+    values: dict[str, Any] = {"tasks": tuple(tasks), "seeds": len(seeds(paper, budget, entry))}
+    if entry.agent:
+        plan = training(paper, budget, entry)
+        values |= {"frames": plan["frames"], "random frames": plan["random_frames"]}
+        values |= {"frames between evaluations": plan["eval_every"], "evaluation episodes": plan["eval_episodes"]}
+    own = hyper(paper, budget, entry, first)
+    return values | {key.replace("_", " "): tuple(v) if isinstance(v, list) else v for key, v in own.items()}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) if len(value) <= MANY else str(len(value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

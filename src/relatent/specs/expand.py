@@ -1,0 +1,137 @@
+"""From a paper's entries to one resolved spec per (algorithm, task, seed). Pure functions on checked models."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from relatent.specs.canonical import canonical, digest
+from relatent.specs.models import Algorithm, Budget, Paper
+
+Typed = Callable[[Algorithm, dict[str, Any]], dict[str, Any]]
+"""Gives an entry's hyperparameters the types that its code declares."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run. `spec` is canonical text and holds all that decides its result; nothing else here does."""
+
+    run: str
+    """Folder, from the repository's root."""
+    spec: str
+    budget: str
+    paper: str
+    algorithm: str
+    task: str
+    seed: int
+    resources: dict[str, int]
+    """gpu, cpus, mem_mb, runtime (minutes)."""
+    planned: bool
+    """Its agent is not written yet."""
+
+
+def chain(paper: Paper, name: str) -> list[Algorithm]:
+    """An algorithm's entry and those it is `like`, from the base to itself."""
+    entry = paper.algorithms[name]
+    return [*(chain(paper, entry.like) if entry.like else ()), entry]
+
+
+def resolve(paper: Paper, name: str) -> Algorithm:
+    """An algorithm's entry with `like` followed: mappings are merged, all else is replaced."""
+    given: dict[str, Any] = {}
+    for entry in chain(paper, name):
+        own = entry.model_dump(exclude_unset=True, exclude_none=True)
+        own.pop("like", None)
+        for key in ("hyper", "training", "resources"):
+            if key in own:
+                own[key] = {**given.get(key, {}), **own[key]}
+        if "tuned" in own:
+            before = given.get("tuned", {})
+            own["tuned"] = {**before, **{task: {**before.get(task, {}), **own["tuned"][task]} for task in own["tuned"]}}
+        given = {**given, **own}
+    return Algorithm.model_validate(given)
+
+
+def hyper(paper: Paper, budget: Budget, entry: Algorithm, task: str) -> dict[str, Any]:
+    """Shared groups, then the entry's own values, then those tuned for the task, then the budget's."""
+    values: dict[str, Any] = {}
+    for group in entry.use or ():
+        values.update(paper.shared[group])
+    values.update(entry.hyper)
+    values.update(entry.tuned.get(task, {}))
+    replaced = budget.hyper.get(entry.agent or entry.study or "", {})
+    values.update({key: value for key, value in replaced.items() if key not in (entry.fixed or ())})
+    return values
+
+
+def training(paper: Paper, budget: Budget, entry: Algorithm) -> dict[str, int]:
+    """The protocol: the paper's, the entry's changes, the budget's reductions."""
+    plan = {**paper.training.model_dump(), **entry.training.model_dump(exclude_none=True)}
+    if budget.frames:
+        plan["frames"] = budget.frames
+        plan["random_frames"] = min(plan["random_frames"], int(budget.frames * budget.random_share))
+    if budget.evaluations:
+        plan["eval_every"] = plan["frames"] // budget.evaluations
+    if budget.eval_episodes:
+        plan["eval_episodes"] = budget.eval_episodes
+    return plan
+
+
+def task_names(paper: Paper, budget: Budget, task_set: str) -> tuple[str, ...]:
+    """The names in a task set, before they are varied."""
+    return budget.tasks.get(paper.paper, {}).get(task_set, paper.tasks[task_set].names)
+
+
+def environments(paper: Paper, budget: Budget, task_set: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(folder name, environment) of each task in a set, crossed with what the set varies."""
+    entry = paper.tasks[task_set]
+    base = paper.envs[entry.env]
+    for task in task_names(paper, budget, task_set):
+        env = {**base.model_dump(exclude_none=True), "task": task}
+        varied = entry.vary.model_dump(exclude_none=True)
+        if not varied:
+            yield task, env
+        for key, values in varied.items():
+            for label, value in values.items():
+                yield f"{task}+{label}", {**env, key: value}
+
+
+def seeds(paper: Paper, budget: Budget, entry: Algorithm) -> tuple[int, ...]:
+    return paper.seeds[: budget.study_seeds if entry.study else budget.seeds]
+
+
+def jobs(
+    paper: Paper, budget_name: str, budget: Budget, figure: str, revisions: Mapping[str, int], typed: Typed
+) -> list[Job]:
+    """The jobs of a figure, by algorithm, task and seed."""
+    data = paper.figures[figure].data
+    found = []
+    for algorithm in data.algorithms:
+        entry = resolve(paper, algorithm)
+        module = entry.agent or entry.study or ""
+        for task, env in environments(paper, budget, data.tasks):
+            spec: dict[str, Any] = {
+                "agent" if entry.agent else "study": module,
+                "revision": revisions.get(module, 1),
+                "hyper": typed(entry, hyper(paper, budget, entry, env["task"])),
+                "env": env,
+            }
+            if entry.agent:
+                spec["training"] = training(paper, budget, entry)
+            if data.probes:
+                spec["probes"] = list(data.probes)
+            for seed in seeds(paper, budget, entry):
+                text = canonical({**spec, "seed": seed})
+                found.append(
+                    Job(
+                        run=f"runs/{budget_name}/{paper.paper}/{algorithm}/{task}/s{seed}-{digest(text)}",
+                        spec=text,
+                        budget=budget_name,
+                        paper=paper.paper,
+                        algorithm=algorithm,
+                        task=task,
+                        seed=seed,
+                        resources={**paper.resources.model_dump(), **entry.resources.model_dump(exclude_none=True)},
+                        planned=entry.planned,
+                    )
+                )
+    return found

@@ -1,0 +1,130 @@
+"""From hand-written runs to the tidy table."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relatent.figures.drawing import run_parts
+from relatent.figures.gather import COLUMNS, gather, read_gathered
+from relatent.figures.series import curves, seed_values
+from relatent.specs.errors import RelatentError
+
+
+def test_returns_are_gathered_exactly(tmp_path: Path, make_run, run_list) -> None:
+    returns = {0: [0.1, 0.2], 10: [1 / 3, 1e-17]}
+    run = make_run("sac", "reacher_easy", 3, returns)
+    gather(run_list([run]), tmp_path / "x.parquet")
+    found = read_gathered(tmp_path / "x.parquet")
+    evaluation = found.frame[found.frame["phase"] == "eval"]
+    assert list(found.frame.columns) == COLUMNS
+    assert list(evaluation["value"]) == [0.1, 0.2, 1 / 3, 1e-17]
+    assert list(evaluation["frames"]) == [0, 0, 10, 10]
+    assert list(evaluation["episode"]) == [0, 1, 0, 1]
+    assert set(found.frame["measure"]) == {"return"}  # no success, because none was defined
+    assert (found.frame[["algorithm", "task", "seed", "digest"]] == ["sac", "reacher_easy", 3, f"{3:012x}"]).all(None)
+    assert found.runs[0]["manifest"]["commit"] == "a" * 40
+    assert not found.partial
+
+
+def test_success_is_a_measure_where_it_is_defined(tmp_path: Path, make_run, run_list) -> None:
+    run = make_run("sac", "reacher_easy", 0, {0: [1.0]})
+    (run / "returns.csv").write_text("phase,frames,episode,return,success\neval,5,0,2.5,1\neval,5,1,3.5,0\n")
+    gather(run_list([run]), tmp_path / "x.parquet")
+    frame = read_gathered(tmp_path / "x.parquet").frame
+    assert list(seed_values(frame, "sac", "reacher_easy", "success", "eval", "final")) == [0.5]
+    assert list(seed_values(frame, "sac", "reacher_easy", "return", "eval", "final")) == [3.0]
+
+
+def test_probes_become_measures(tmp_path: Path, make_run, run_list) -> None:
+    probes = {
+        "entropy": np.array([1.0, 2.0, 3.0]),
+        "entropy_frames": np.array([0, 5, 10]),
+        "samples": np.array([[1.0, 2.0], [3.0, 4.0]]),
+        "modes": np.array(4),
+    }
+    gather(run_list([make_run("sac", "reacher_easy", 0, {0: [1.0], 10: [1.0]}, probes)]), tmp_path / "x.parquet")
+    frame = read_gathered(tmp_path / "x.parquet").frame
+    probe = frame[frame["phase"] == "probe"].set_index(["measure", "episode"])
+    assert set(probe.index.get_level_values("measure")) == {"entropy", "samples_0", "samples_1", "modes"}
+    assert list(probe.loc["entropy"]["frames"]) == [0, 5, 10]
+    assert list(probe.loc["samples_1"]["value"]) == [2.0, 4.0]
+    assert probe.loc[("modes", 0)]["value"] == 4.0
+    assert probe.loc[("modes", 0)]["frames"] == 10  # the last frame, where an array is no series
+
+
+def test_an_array_of_three_dimensions_is_refused(tmp_path: Path, make_run, run_list) -> None:
+    runs = run_list([make_run("sac", "reacher_easy", 0, {0: [1.0]}, {"cube": np.zeros((2, 2, 2))})])
+    with pytest.raises(RelatentError, match="cube has 3 dimensions, expected 1 or 2"):
+        gather(runs, tmp_path / "x.parquet")
+
+
+def test_an_unfinished_run_is_an_error_unless_partial(tmp_path: Path, make_run, run_list) -> None:
+    done = make_run("sac", "reacher_easy", 0, {0: [1.0]})
+    begun = done.parent / "s1-00000000000b"
+    begun.mkdir()
+    (begun / "progress.json").write_text("{}")
+    with pytest.raises(RelatentError, match=r"1 of 2 runs are not finished, first .*s1-00000000000b"):
+        gather(run_list([done, begun]), tmp_path / "x.parquet")
+    assert not (tmp_path / "x.parquet").exists()
+    gather(run_list([done, begun]), tmp_path / "x.parquet", partial=True)
+    found = read_gathered(tmp_path / "x.parquet")
+    assert found.partial
+    assert found.missing == [begun.as_posix()]
+    assert [run["seed"] for run in found.runs] == [0]
+
+
+def test_nothing_finished_is_an_error_even_if_partial(tmp_path: Path, run_list) -> None:
+    with pytest.raises(RelatentError, match="none of its 1 runs is finished"):
+        gather(run_list([tmp_path / "a/b/s0-00"]), tmp_path / "x.parquet", partial=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("returns.csv", "phase,frames\neval,5\n", "expected columns phase,frames,episode,return,success"),
+        ("returns.csv", "", "expected columns"),
+        ("manifest.json", "{", "readable manifest"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, make_run, run_list, file: str, text: str, says: str) -> None:
+    run = make_run("sac", "reacher_easy", 0, {0: [1.0]})
+    (run / file).write_text(text)
+    with pytest.raises(RelatentError, match=f"{file}: .*{says}"):
+        gather(run_list([run]), tmp_path / "x.parquet")
+
+
+def test_gathering_again_gives_the_same_bytes(tmp_path: Path, make_run, run_list) -> None:
+    runs = run_list([make_run("sac", "reacher_easy", seed, {0: [1.0 * seed]}, {"x": np.ones(3)}) for seed in range(2)])
+    gather(runs, tmp_path / "one.parquet")
+    gather(runs, tmp_path / "two.parquet")
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+def test_curves_keep_the_frames_that_all_seeds_share(tmp_path: Path, make_run, run_list) -> None:
+    long = make_run("sac", "reacher_easy", 0, {0: [1.0, 3.0], 10: [5.0], 20: [6.0]})
+    short = make_run("sac", "reacher_easy", 1, {0: [4.0], 10: [7.0]})
+    gather(run_list([long, short]), tmp_path / "x.parquet")
+    frame = read_gathered(tmp_path / "x.parquet").frame
+    found = curves(frame, "sac", "reacher_easy", "return", "eval")
+    assert found is not None
+    assert found.seeds == [0, 1]
+    assert found.frames.tolist() == [0, 10]
+    assert found.values.tolist() == [[2.0, 5.0], [4.0, 7.0]]
+    assert curves(frame, "smac", "reacher_easy", "return", "eval") is None
+    assert seed_values(frame, "sac", "reacher_easy", "return", "eval", "final").tolist() == [6.0, 7.0]
+    assert seed_values(frame, "sac", "reacher_easy", "return", "eval", "final", until=10).tolist() == [5.0, 7.0]
+
+
+def test_a_nan_stays_a_nan(tmp_path: Path, make_run, run_list) -> None:
+    """A mean over episodes must not skip what is not a number."""
+    runs = [make_run("sac", "reacher_easy", seed, {0: [1.0, float("nan") if seed else 2.0]}) for seed in range(2)]
+    gather(run_list(runs), tmp_path / "x.parquet")
+    frame = read_gathered(tmp_path / "x.parquet").frame
+    assert np.isnan(seed_values(frame, "sac", "reacher_easy", "return", "eval", "final")).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("run", ["s0-abc", "sac/task/seed0", "sac/task/s0", "sac/task/sx-abc"])
+def test_a_folder_that_is_no_run_is_refused(run: str) -> None:
+    with pytest.raises(RelatentError, match=r"expected .*<algorithm>/<task>/s<seed>-<digest>"):
+        run_parts(run)

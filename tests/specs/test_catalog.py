@@ -1,0 +1,220 @@
+"""The real configuration: what it promises to figures, to trained runs and to people."""
+
+import json
+
+import jsonschema
+import pandas as pd
+import pytest
+import yaml
+
+from relatent.agents import AGENTS
+from relatent.figures.drawing import read_drawing
+from relatent.figures.reference import band, read_reference, rows_for
+from relatent.specs.catalog import Catalog
+from relatent.specs.hyper import hyper_fields, modules
+from relatent.specs.schema import FOLDER, schemas
+from relatent.specs.tasks import DMC_TASKS
+from tests.specs.toy import ROOT
+
+FIGURES = [
+    *("smac_fig3", "smac_fig4", "smac_fig5a", "smac_fig5b", "smac_fig7", "smac_fig9", "smac_fig10", "smac_fig11"),
+    *("smac_beta", "smac_entropy", "smac_table1"),
+]
+BUDGETS = ["smoke", "demo", "laptop", "paper"]
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog.load(ROOT)
+
+
+def test_figures_and_budgets(catalog: Catalog) -> None:
+    assert list(catalog.figures) == FIGURES
+    assert list(catalog.budgets) == BUDGETS
+    assert catalog.ready == [name for name in FIGURES if name != "smac_table1"]
+
+
+def test_table_1_has_120_runs(catalog: Catalog) -> None:
+    jobs = catalog.jobs("paper", "smac_table1")
+    assert len(jobs) == 120
+    assert all(job.planned and job.resources["gpu"] == 1 for job in jobs)
+
+
+def test_runs_that_were_trained_keep_their_names(catalog: Catalog) -> None:
+    """SAC's evaluation curves at the laptop budget are committed under these."""
+    runs = {run.split("/", 3)[3] for run in catalog.runs("laptop", "smac_fig4")}
+    assert {
+        "sac/ball_in_cup_catch/s0-54f3bc1a2728",
+        "sac/ball_in_cup_catch/s1-b033cba2dfd5",
+        "sac/cartpole_swingup/s0-7cbb0ad9c935",
+        "sac/cartpole_swingup/s1-833ace302a94",
+        "sac/reacher_easy/s0-7974e468e471",
+        "sac/reacher_easy/s1-a33f08ddcbfc",
+    } <= runs
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_can_be_drawn_at_every_budget(catalog: Catalog, figure: str, budget: str) -> None:
+    drawing = read_drawing(catalog.drawing(budget, figure))
+    jobs = catalog.jobs(budget, figure)
+    assert [run.run for run in drawing.runs] == catalog.runs(budget, figure)
+    assert {job.task for job in jobs} == set(drawing.data.tasks)
+    assert {job.algorithm for job in jobs} == set(drawing.data.algorithms) == set(drawing.labels)
+    assert len({job.seed for job in jobs}) == drawing.seeds_wanted
+    assert bool(drawing.budget.reduced) == (budget != "paper") or catalog.figures[figure].figure.kind in (
+        "bandit",
+        "estimators",
+    )
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_every_protocol_can_be_trained(catalog: Catalog, budget: str) -> None:
+    for figure in catalog.ready:
+        for job in catalog.jobs(budget, figure):
+            spec = json.loads(job.spec)
+            if "agent" not in spec:
+                continue
+            plan, hyper = spec["training"], spec["hyper"]
+            assert spec["agent"] in AGENTS
+            assert hyper["batch"] <= hyper["update_after"] < plan["frames"]
+            assert plan["random_frames"] < plan["frames"]
+            assert plan["frames"] % plan["eval_every"] == 0
+            # TD3 learns once the random frames are over; the others as soon as a batch is there.
+            assert hyper["update_after"] == (plan["random_frames"] if spec["agent"] == "td3" else hyper["update_after"])
+
+
+def test_smoke_is_one_cheap_run_an_algorithm(catalog: Catalog) -> None:
+    for figure in catalog.ready:
+        jobs = catalog.jobs("smoke", figure)
+        assert len(jobs) == len({job.algorithm for job in jobs})
+        assert {job.task for job in jobs} <= {"cartpole_swingup", "four_modes", "linear_gaussian"}
+
+
+def test_what_the_paper_does_not_state_is_said(catalog: Catalog) -> None:
+    origin = " ".join(catalog.drawing("paper", "smac_fig4")["origin"])
+    assert "Figure 4's eight tasks" in origin
+    assert "latent size 16 and K = 16" in origin
+    assert catalog.drawing("paper", "smac_fig4")["budget"]["reduced"] == []
+
+
+def test_what_a_budget_replaces_is_said(catalog: Catalog) -> None:
+    reduced = catalog.drawing("laptop", "smac_fig4")["budget"]["reduced"]
+    assert reduced[:3] == [
+        "frames 1,000,000 -> 100,000",
+        "seeds 5 -> 2",
+        "tasks 8 -> ball_in_cup_catch, cartpole_swingup, reacher_easy",
+    ]
+    assert "width 400 -> 256 (TD3, SAC)" in reduced
+    assert "particles 16 -> 8 (SMAC)" in reduced
+
+
+def test_a_claims_tasks_are_those_that_the_budget_has(catalog: Catalog) -> None:
+    def tasks(budget: str) -> list[str]:
+        claims = {claim["id"]: claim for claim in catalog.drawing(budget, "smac_fig4")["claims"]}
+        return claims["sac_in_band_100k"]["test"]["tasks"]
+
+    assert tasks("laptop") == ["ball_in_cup_catch", "cartpole_swingup", "reacher_easy"]
+    assert tasks("paper") == ["reacher_easy", "walker_run"]
+
+
+def test_every_sentence_of_the_paper_is_judged_somewhere(catalog: Catalog) -> None:
+    for name, entry in catalog.figures.items():
+        ids = [claim.id for claim in entry.figure.claims]
+        assert len(ids) == len(set(ids))
+        assert ids or name == "smac_entropy"
+
+
+def test_table_1_is_there_in_full() -> None:
+    table = read_reference(ROOT / "config/reference/smac_table1.csv")
+    assert len(table) == 24
+    catalog = Catalog.load(ROOT)
+    wanted = {(job.task, job.algorithm) for job in catalog.jobs("paper", "smac_table1")}
+    assert set(zip(table["task"], table["algorithm"], strict=True)) == wanted
+    cell = table[(table["task"] == "hopper_stand+missing_large") & (table["algorithm"] == "smac_pixels")].iloc[0]
+    assert (cell["mean"], cell["std"], cell["seeds"]) == (866, 61, 5)
+    assert table["mean"].sum() == 20_190
+
+
+def test_public_sac_numbers_give_bands() -> None:
+    table = read_reference(ROOT / "config/reference/dmc_sac_states.csv")
+    assert len(table) == 199
+    assert set(table["task"]) <= set(DMC_TASKS)
+    assert table["source"].nunique() == 3
+    assert not table.duplicated(["task", "source", "frames"]).any()
+    assert (table["std"].isna() == (table["seeds"] == 1)).all()
+    assert pd.Series(table["frames"].unique()).tolist() == [100_000, 500_000, 1_000_000]
+    # cartpole_swingup at 100k: 829 of one seed, 835 +- 10, 853 +- 9
+    assert band(rows_for(table, "sac", "cartpole_swingup", 100_000)) == (815, 871)
+
+
+def test_the_list_of_tasks_is_dm_controls() -> None:
+    from dm_control import suite
+
+    assert [f"{domain}_{task}" for domain, task in suite.ALL_TASKS] == list(DMC_TASKS)
+
+
+@pytest.mark.parametrize("name", ["paper.schema.json", "budgets.schema.json"])
+def test_the_committed_schema_is_the_models(name: str) -> None:
+    assert (ROOT / FOLDER / name).read_text() == schemas(ROOT)[name], "run `python -m relatent.specs.schema`"
+
+
+CONFIGURATION = {
+    **{f"config/papers/{path.name}": "paper" for path in sorted((ROOT / "config/papers").glob("*.yaml"))},
+    "config/budgets.yaml": "budgets",
+}
+
+
+@pytest.mark.parametrize("file", CONFIGURATION)
+def test_the_configuration_passes_the_schema_that_it_names(file: str) -> None:
+    path = ROOT / file
+    first = path.read_text().splitlines()[0]
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    assert (path.parent / named).resolve() == (ROOT / FOLDER / f"{CONFIGURATION[file]}.schema.json").resolve()
+    schema = json.loads((path.parent / named).read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+
+
+def open_mappings(node: object, at: str = "$") -> list[str]:
+    """Where a schema would take any key."""
+    found = []
+    if isinstance(node, dict):
+        if node.get("type") == "object" and node.get("additionalProperties") is not False:
+            found.append(at)
+        for key, value in node.items():
+            found += open_mappings(value, f"{at}.{key}")
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            found += open_mappings(value, f"{at}.{number}")
+    return found
+
+
+@pytest.mark.parametrize("name", ["paper.schema.json", "budgets.schema.json"])
+def test_the_schema_is_closed_at_every_level(name: str) -> None:
+    assert open_mappings(json.loads((ROOT / FOLDER / name).read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("seeds: [0, 1, 2, 3, 4]", "seeds: [0, 0]"), ("width: 400", "widht: 400"), ("actor_lr: 3.0e-4", "actor_lr: 3e-4")],
+)
+def test_the_schema_refuses_what_the_models_refuse(old: str, new: str) -> None:
+    text = (ROOT / "config/papers/smac.yaml").read_text()
+    assert old in text
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(text.replace(old, new)), json.loads(schemas(ROOT)["paper.schema.json"]))
+
+
+def test_every_hyperparameter_says_where_it_comes_from() -> None:
+    """A comment on its line, or on the line that opens its block."""
+    known = {name for path in modules(ROOT).values() for name in hyper_fields(path)}
+    text = (ROOT / "config/papers/smac.yaml").read_text()
+    block, seen = "", 0
+    for line in text[text.index("\nshared:") : text.index("\nfigures:")].splitlines():
+        key = line.strip().partition(":")[0]
+        block = line if key == "hyper" else block
+        if key in known:
+            seen += 1
+            assert "#" in line or "# ours" in block, line
+    assert seen > 30
