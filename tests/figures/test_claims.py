@@ -189,6 +189,13 @@ def test_within_the_band_of_all_sources(values: list[float], expected: str) -> N
     assert "band [700, 900] of 2 sources" in found.text
 
 
+def test_a_band_that_reaches_zero_supports_nothing() -> None:
+    wide = REFERENCE.assign(std=2 * REFERENCE["mean"])
+    found = verdict({"kind": "within", "algorithm": "sac", "frames": 100}, {"sac": [400.0, 500.0, 600.0]}, wide)
+    assert found.verdict == "inconclusive"
+    assert "too wide to tell" in found.text
+
+
 def test_within_says_what_is_missing() -> None:
     test = {"kind": "within", "algorithm": "sac", "frames": 200}
     assert verdict(test, {"sac": HIGH}, REFERENCE).text == "no reference number for sac on reacher_easy at 200 frames"

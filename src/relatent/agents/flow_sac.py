@@ -2,7 +2,8 @@
 
 a = tanh(f(z, x)) with z ~ N(0, I) and f a RealNVP of two or four blocks (App C, after Haarnoja et al. 2018a and Ward et
 al. 2019). The paper states that they have about two and four times SAC's parameters, which holds for one network per
-block that gives both scale and shift; widths, masks and base are not stated. Everything else is SAC.
+block that gives both scale and shift; widths, masks, base and initialisation are not stated.
+Everything else is SAC.
 """
 
 from copy import deepcopy

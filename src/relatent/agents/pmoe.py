@@ -1,9 +1,10 @@
 """SAC whose policy is a mixture of Gaussians: MOE5 and MOE10 of SMAC's Figure 11.
 
 Probabilistic mixture of experts (Ren et al. 2021) as in quantumiracle/Popular-RL-Algorithms (pmoe_sac.py, by one of its
-authors), without that code's reward normalisation and with SMAC's sizes and rates. Sampling a component has no
-gradient, so the paper's estimator is biased: only the component that the critic likes best at each state is trained, by
-its own log-density instead of the mixture's, and the mixing weights are pulled towards choosing it.
+authors), without that code's reward normalisation and its ±3e-3 initial heads, with SMAC's sizes and rates. To be judged,
+the likeliest component acts (ours; that code draws one). Sampling a component has no gradient, so the paper's estimator
+is biased: only the component that the critic likes best at each state is trained, by its own log-density instead of the
+mixture's, and the mixing weights are pulled towards choosing it.
 """
 
 from copy import deepcopy
@@ -157,7 +158,7 @@ class PMOE(Learner):
         chosen = pick(pre_tanh, best)
         log_prob = component.log_prob(chosen) - tanh_log_det(chosen)
         value = torch.minimum(*self.critic(batch.observation, torch.tanh(chosen)))
-        one_hot = (best.unsqueeze(-1) == torch.arange(self.hyper.experts)).to(logits.dtype)
+        one_hot = (best.unsqueeze(-1) == torch.arange(self.hyper.experts, device=best.device)).to(logits.dtype)
         frequency = F.mse_loss(logits.softmax(-1), one_hot)
         return (self.log_alpha.detach().exp() * log_prob - value).mean() + frequency, log_prob
 
@@ -173,4 +174,4 @@ def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 def pick(values: Tensor, index: Tensor) -> Tensor:
     """Of values (B, experts, n), those of one expert per row: (B, n)."""
-    return values[torch.arange(len(index)), index]
+    return values[torch.arange(len(index), device=index.device), index]

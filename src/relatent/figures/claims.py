@@ -140,7 +140,10 @@ def on_task(
 
 
 def within(test: Within, task: str, mean: Estimate, reference: pd.DataFrame | None) -> Outcome:
-    """Supported: our mean lies in the sources' band. Contradicted: our whole interval lies outside of it."""
+    """Supported: our mean lies in the sources' band. Contradicted: our whole interval lies outside of it.
+
+    A band that reaches down to a return of zero cannot be missed from below, so that lying in it supports nothing.
+    """
     if reference is None:
         raise CannotJudge("the figure names no reference numbers")
     rows = rows_for(reference, test.algorithm, task, test.frames)
@@ -149,10 +152,11 @@ def within(test: Within, task: str, mean: Estimate, reference: pd.DataFrame | No
     low, high = band(rows)
     verdict: Verdict = "inconclusive"
     if low <= mean.value <= high:
-        verdict = "supported"
+        verdict = "supported" if low > 0 else "inconclusive"
     elif mean.high < low or mean.low > high:
         verdict = "contradicted"
     text = f"{written(mean)}, band [{low:.4g}, {high:.4g}] of {len(rows)} source{'s' * (len(rows) > 1)}"
+    text += ", too wide to tell" * (low <= 0)
     return Outcome(verdict, text, mean.value, mean.low, mean.high, task)
 
 

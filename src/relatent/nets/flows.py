@@ -57,7 +57,7 @@ class RealNVP(nn.Module):
 
     def forward(self, observation: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """The transformed value and the logarithm of the Jacobian's determinant."""
-        total = torch.zeros(value.shape[:-1], dtype=value.dtype)
+        total = value.new_zeros(value.shape[:-1])
         for block in self.blocks:
             value, log_det = block(observation, value)
             total = total + log_det
