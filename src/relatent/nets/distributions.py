@@ -34,7 +34,7 @@ class Gaussian(NamedTuple):
 
 
 def tanh_log_det(pre_tanh: Tensor) -> Tensor:
-    """log |d tanh(u) / du| summed over the last axis, without overflow for any finite u: 2 (log 2 - u - softplus(-2u))."""
+    """log |d tanh(u) / du| summed over the last axis, 2 (log 2 - u - softplus(-2u)): no overflow for any u."""
     return (2 * (math.log(2) - pre_tanh - F.softplus(-2 * pre_tanh))).sum(-1)
 
 
