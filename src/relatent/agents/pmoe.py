@@ -1,10 +1,10 @@
 """SAC whose policy is a mixture of Gaussians: MOE5 and MOE10 of SMAC's Figure 11.
 
-Probabilistic mixture of experts (Ren et al. 2021) as in quantumiracle/Popular-RL-Algorithms (pmoe_sac.py, by one of its
-authors), without that code's reward normalisation and its ±3e-3 initial heads, with SMAC's sizes and rates. The
-likeliest component acts when the agent is judged (ours; that code draws one). Sampling a component has no gradient, so
-the paper's estimator is biased: only the component that the critic likes best at each state is trained, by its own log-density
-instead of the mixture's, and the mixing weights are pulled towards choosing it.
+Probabilistic mixture of experts (Ren et al. 2021) as in quantumiracle/Popular-RL-Algorithms (pmoe_sac.py, by one of
+its authors), without that code's reward normalisation and its ±3e-3 initial heads, with SMAC's sizes and rates. The
+likeliest component acts when the agent is judged (ours; that code draws one). Sampling a component has no gradient,
+so the paper's estimator is biased: only the component that the critic likes best at each state is trained, by its own
+log-density instead of the mixture's, and the mixing weights are pulled towards choosing it.
 """
 
 from copy import deepcopy
