@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from relatent.agents.smac import PolicyNoise
+from relatent.nets.batch import Batch
 from relatent.nets.distributions import Gaussian, tanh_log_det
 from tests.agents.tiny import BATCH, batch, build, noise_for, number, precise, waves
 
@@ -158,3 +159,22 @@ def test_actions_explored_with_are_those_of_the_density(name: str) -> None:
         one, two = acted**power, sampled**power
         error = ((one.var(0) + two.var(0)) / draws).sqrt()
         assert ((one.mean(0) - two.mean(0)).abs() < 4 * error).all()
+
+
+@pytest.mark.parametrize("entropy", ["nested", "mlmc", "mlmc_literal", "elbo", "iwae"])
+def test_losses_stay_finite_however_wide_the_latent_would_be(entropy: str) -> None:
+    """In float32 and with the paper's sizes, where the policy is as narrow as it may be. Unbounded, e²⁶ was met."""
+    torch.manual_seed(0)
+    agent = build("smac_nested", entropy=entropy, width=256, latent=16)
+    with torch.no_grad():
+        agent.inference.log_std.bias.fill_(26.0)
+        agent.policy.log_std.bias.fill_(-1e9)
+    data, generator = Batch(*(tensor.float() for tensor in batch())), torch.Generator().manual_seed(0)
+    noise = agent.draw_noise(BATCH, generator)
+    loss, log_prob = agent.actor_loss(data, noise)
+    assert log_prob.isfinite().all()
+    parameters = [*agent.inference.parameters(), *agent.policy.parameters()]
+    assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(loss, parameters))
+    # The squared error may overflow; its gradient may not.
+    critic = torch.autograd.grad(agent.critic_loss(data, noise), list(agent.critic.parameters()))
+    assert all(gradient.isfinite().all() for gradient in critic)

@@ -80,6 +80,28 @@ def test_sigterm_exits_with_its_own_status(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
 
 
+class Swallows:
+    """Asked to stop while it is destroyed, where Python drops the handler's exception."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def stopped_in_a_destructor() -> None:
+    with training.interruptible():
+        Swallows()
+        time.sleep(5)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_sigterm_that_falls_into_a_destructor_is_not_lost() -> None:
+    began = time.monotonic()
+    with pytest.raises(training.Interrupted, match="SIGTERM"):
+        stopped_in_a_destructor()
+    assert time.monotonic() - began < 4
+
+
 def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     process = start(sac_spec(frames=1_000_000), tmp_path)
     try:
@@ -100,7 +122,9 @@ def test_a_finished_run_is_left_alone(tmp_path: Path, capsys) -> None:
 def test_nan_stops_the_run_and_names_step_metric_and_checkpoint(tmp_path: Path) -> None:
     spec = sac_spec(frames=6_000, eval_episodes=1)
     spec["hyper"]["critic_lr"] = 1e18  # float32 overflows within a few updates
-    with pytest.raises(NotANumber, match=r"(critic_loss|actor_loss) is nan at frame 15\d\d \(update \d+\)") as error:
+    with pytest.raises(
+        NotANumber, match=r"(critic_loss|actor_loss|action) is nan at frame 15\d\d \(update \d+\)"
+    ) as error:
         training.train(spec, tmp_path, checkpoint_seconds=0.0)
     assert "last good checkpoint: frame 1000" in str(error.value)
     assert not (tmp_path / "returns.csv").exists()

@@ -6,6 +6,7 @@ SAC whose policy has a latent variable: s ~ q(s|x), a ~ π(a|s) (Eq 5). The dens
 q(s|x) follow a left-over of it in the official repository, all else follows SAC.
 """
 
+import math
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -22,6 +23,10 @@ from relatent.nets.mlp import TwinQ, orthogonal, xavier
 from relatent.objectives.conditional_entropy import conditional_entropy_penalty
 from relatent.objectives.log_mean_exp import log_mean_exp
 from relatent.objectives.marginal_entropy import ESTIMATORS, extra_particles
+
+# The left-over bounds nothing. Maximising an upper bound of the entropy (Figure 3) then drives q's deviation up until the
+# density of an action overflows float32 at some state, within a thousand updates; below this bound it cannot.
+LATENT_LOG_STD_RANGE = (-math.inf, 10.0)
 
 PROBE_STATES, PROBE_ACTIONS, PROBE_PARTICLES, PROBE_CHUNK = 8, 16, 100_000, 10_000
 
@@ -95,7 +100,7 @@ class SMAC(Learner):
         self.hyper, self.action_size = hyper, action_size
         self.particles = 1 + extra_particles(hyper.entropy, hyper.particles)
         self.inference = GaussianHead(
-            observation_size, hyper.latent, hyper.width, hyper.layers, init=orthogonal, log_std_range=None
+            observation_size, hyper.latent, hyper.width, hyper.layers, orthogonal, LATENT_LOG_STD_RANGE
         )  # q(s|x)
         self.policy = GaussianHead(hyper.latent, action_size, hyper.width, hyper.layers, init=xavier)  # π(a|s)
         self.critic = TwinQ(observation_size, action_size, hyper.critic_width, hyper.layers, init=xavier)

@@ -58,6 +58,7 @@ def train(
                 action = (2 * torch.rand(env.action_space.shape, generator=actions) - 1).numpy()  # type: ignore[arg-type]
             else:
                 action, belief = agent.act(observation, belief, explore=True, generator=actions)
+                record.action(frames, action)
             clock.enter("environment")
             next_observation, reward, terminated, truncated, info = env.step(action)
             ended = terminated or truncated
@@ -101,6 +102,7 @@ def judge(
         info: dict[str, Any] = {}
         while not ended:
             action, belief = agent.act(observation, belief, explore=False, generator=actions)
+            record.action(frames, action)
             observation, reward, terminated, truncated, info = env.step(action)
             total, ended = total + float(reward), terminated or truncated
         record.episode("eval", frames, episode, total, info.get("success"))

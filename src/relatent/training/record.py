@@ -41,6 +41,11 @@ class Record:
         """One finished episode; `phase` is train or eval, `frames` the environment frames trained on so far."""
         self.rows.append([phase, frames, episode, repr(float(return_)), "" if success is None else int(success)])
 
+    def action(self, frames: int, action: np.ndarray) -> None:
+        """Raises NotANumber before a simulator fails on a NaN in terms of its own."""
+        if np.isnan(action).any():
+            raise NotANumber(f"{self.run}: action is nan at frame {frames} (update {self.updates})")
+
     def metrics(self, frames: int, metrics: dict[str, Tensor]) -> None:
         """What one update returned; raises NotANumber at the first value that is NaN."""
         self.updates += 1

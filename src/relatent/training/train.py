@@ -120,19 +120,27 @@ def locked(run: Path) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into Interrupted while the block runs."""
+    """Turn SIGTERM and SIGINT into Interrupted while the block runs.
+
+    Python drops an exception that is raised inside of a destructor, so it is raised again, by a timer, until the block
+    is left.
+    """
+    received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         del frame
-        signal.signal(number, signal.SIG_IGN)
-        raise Interrupted(signal.Signals(number).name)
+        received.append(number)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        raise Interrupted(signal.Signals(received[0]).name)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    watched = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+    before = {number: signal.signal(number, interrupt) for number in watched}
     try:
         yield
     except Interrupted as interruption:
         print(f"stopped by {interruption}; the run continues from its last checkpoint", file=sys.stderr, flush=True)
         raise
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
