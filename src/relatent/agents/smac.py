@@ -25,8 +25,7 @@ from relatent.objectives.log_mean_exp import log_mean_exp
 from relatent.objectives.marginal_entropy import ESTIMATORS, extra_particles
 
 # The left-over does not bound q's log-standard deviation. Maximising an upper bound of the entropy (Figure 3) then
-# drives it up until some action's density overflows float32, within a thousand updates. The bound is ours; nothing else
-# comes near it.
+# drives it up until some action's density overflows float32, within a thousand updates. The bound is ours.
 LATENT_LOG_STD_RANGE = (-math.inf, 10.0)
 
 PROBE_STATES, PROBE_ACTIONS, PROBE_PARTICLES, PROBE_CHUNK = 8, 16, 100_000, 10_000
