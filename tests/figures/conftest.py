@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relatent.specs.canonical import canonical, digest
+
 Values = dict[int, Sequence[float]]
 """Frames to the returns of that evaluation's episodes."""
 MakeRun = Callable[..., Path]
@@ -26,7 +28,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         spec: dict[str, Any] | None = None,
         **manifest: Any,
     ) -> Path:
-        folder = tmp_path / "runs/laptop/smac" / algorithm / task / f"s{seed}-{seed:012x}"
+        spec = {"agent": algorithm, "task": task, "seed": seed, **(spec or {})}
+        folder = tmp_path / "runs/laptop/smac" / algorithm / task / f"s{seed}-{digest(canonical(spec))}"
         folder.mkdir(parents=True)
         rows = [
             f"eval,{frames},{episode},{value!r},"
@@ -36,7 +39,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         rows += ["train,5,0,999.0,"]
         np.savez(folder / "probes.npz", **(probes or {}))
         known = {
-            "spec": spec or {"agent": algorithm, "seed": seed},
+            "spec": spec,
             "commit": "a" * 40,
             "dirty": False,
             "lock_sha256": "b" * 64,

@@ -1,5 +1,6 @@
 """From hand-written runs to the tidy table."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from relatent.figures.drawing import run_parts
 from relatent.figures.gather import COLUMNS, gather, read_gathered
 from relatent.figures.series import curves, seed_values
+from relatent.specs.canonical import canonical, digest
 from relatent.specs.errors import RelatentError
 
 
@@ -22,7 +24,8 @@ def test_returns_are_gathered_exactly(tmp_path: Path, make_run, run_list) -> Non
     assert list(evaluation["frames"]) == [0, 0, 10, 10]
     assert list(evaluation["episode"]) == [0, 1, 0, 1]
     assert set(found.frame["measure"]) == {"return"}  # no success, because none was defined
-    assert (found.frame[["algorithm", "task", "seed", "digest"]] == ["sac", "reacher_easy", 3, f"{3:012x}"]).all(None)
+    assert (found.frame[["algorithm", "task", "seed"]] == ["sac", "reacher_easy", 3]).all(None)
+    assert set(found.frame["digest"]) == {digest(canonical(found.runs[0]["manifest"]["spec"]))}
     assert found.runs[0]["manifest"]["commit"] == "a" * 40
     assert not found.partial
 
@@ -128,3 +131,13 @@ def test_a_nan_stays_a_nan(tmp_path: Path, make_run, run_list) -> None:
 def test_a_folder_that_is_no_run_is_refused(run: str) -> None:
     with pytest.raises(RelatentError, match=r"expected .*<algorithm>/<task>/s<seed>-<digest>"):
         run_parts(run)
+
+
+def test_a_run_in_another_runs_folder_is_refused(tmp_path, make_run, run_list) -> None:
+    """As after copying results about, or editing a manifest."""
+    run = make_run("sac", "reacher_easy", 3, {0: [1.0]})
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["spec"]["agent"] = "td3"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RelatentError, match="its manifest is of another run"):
+        gather(run_list([run]), tmp_path / "x.parquet")

@@ -7,6 +7,7 @@ from typing import Any
 from relatent.figures.drawing import read_drawing
 from relatent.figures.gather import gather, read_gathered
 from relatent.figures.manifest import figure_manifest
+from relatent.specs.canonical import canonical, digest
 
 from .conftest import drawing_of
 
@@ -36,8 +37,8 @@ def test_two_commits_one_of_them_dirty(tmp_path: Path, make_run, run_list) -> No
     assert found["hours"] == {"cpu": 2.0, "gpu": 1.0}  # each run has 3,000 + 600 s
     assert (found["frames"], found["resumes"]) == (30, 3)
     assert (found["started"], found["finished"]) == ("2026-01-01T00:00:00Z", "2026-01-02T01:00:00Z")
-    assert [run["digest"] for run in found["runs"]] == [f"{seed:012x}" for seed in (0, 1, 0)]
-    assert found["runs"][1]["spec"] == {"agent": "sac", "seed": 1}
+    assert [run["digest"] for run in found["runs"]] == [digest(canonical(run["spec"])) for run in found["runs"]]
+    assert (found["runs"][1]["spec"]["agent"], found["runs"][1]["spec"]["seed"]) == ("sac", 1)
 
 
 def test_clean_runs_make_a_clean_figure(tmp_path: Path, make_run, run_list) -> None:

@@ -98,7 +98,7 @@ def test_interquartile_mean_ignores_what_is_extreme() -> None:
 
 
 def test_bootstrap_is_decided_by_its_seed_and_not_by_global_randomness() -> None:
-    strata = [np.array(VALUES), np.array(OTHERS)]
+    strata = [np.array([*VALUES, 3.0, 8.0]), np.array([*OTHERS, 1.0, 5.0, 9.0])]
 
     def interval(seed: int) -> tuple[float, float]:
         found = stratified_bootstrap(strata, interquartile_mean, seed=seed)
@@ -113,9 +113,16 @@ def test_bootstrap_is_decided_by_its_seed_and_not_by_global_randomness() -> None
 
 def test_bootstrap_redraws_within_strata_only() -> None:
     """Where every task's seeds are equal, tasks that differ leave nothing to resample."""
-    strata = [np.full(3, 0.0), np.full(4, 1000.0)]
+    strata = [np.full(6, 0.0), np.full(8, 1000.0)]
     found = stratified_bootstrap(strata, lambda values: float(values.mean()))
-    assert found.low == found.value == found.high == pytest.approx(4000 / 7)
+    assert found.low == found.value == found.high == pytest.approx(8000 / 14)
+
+
+def test_four_seeds_are_too_few_for_a_bootstrap_interval() -> None:
+    found = stratified_bootstrap([np.arange(5.0), np.arange(4.0)], interquartile_mean)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert math.isfinite(found.value)
 
 
 def test_bootstrap_of_a_mean_has_the_closed_forms_width() -> None:

@@ -94,7 +94,7 @@ def test_smoke_is_one_cheap_run_an_algorithm(catalog: Catalog) -> None:
 def test_what_the_paper_does_not_state_is_said(catalog: Catalog) -> None:
     origin = " ".join(catalog.drawing("paper", "smac_fig4")["origin"])
     assert "Figure 4's eight tasks" in origin
-    assert "latent size 16 and K = 16" in origin
+    assert "latent size and K, the same on every task" in origin
     assert catalog.drawing("paper", "smac_fig4")["budget"]["reduced"] == []
 
 
@@ -112,10 +112,10 @@ def test_what_a_budget_replaces_is_said(catalog: Catalog) -> None:
 def test_a_claims_tasks_are_those_that_the_budget_has(catalog: Catalog) -> None:
     def tasks(budget: str) -> list[str]:
         claims = {claim["id"]: claim for claim in catalog.drawing(budget, "smac_fig4")["claims"]}
-        return claims["sac_in_band_100k"]["test"]["tasks"]
+        return claims["sac_in_band_1m"]["test"]["tasks"]
 
-    assert tasks("laptop") == ["ball_in_cup_catch", "cartpole_swingup"]
-    assert tasks("paper") == ["walker_run"]
+    assert tasks("laptop") == ["reacher_easy"]
+    assert tasks("paper") == ["cartpole_swingup_sparse", "reacher_easy", "walker_run"]
 
 
 def test_every_sentence_of_the_paper_is_judged_somewhere(catalog: Catalog) -> None:

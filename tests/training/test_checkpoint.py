@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from relatent.specs.errors import RelatentError
 from relatent.training.checkpoint import Checkpoint
 from relatent.training.replay import Replay
 
@@ -148,6 +149,13 @@ def test_a_full_disk_keeps_what_was_saved_and_says_so(small_disk: Path, capsys) 
     assert np.array_equal(restored.table[: restored.rows], replay.table[: replay.rows])
 
 
+def test_a_checkpoint_of_another_spec_is_refused(tmp_path: Path) -> None:
+    replay = filled(100, [4])
+    Checkpoint(tmp_path, {"part": Part(1.0)}, replay, 0.0, "aaa").save({"frames": 4})
+    with pytest.raises(RelatentError, match="belongs to another spec, aaa instead of bbb"):
+        Checkpoint(tmp_path, {"part": Part(1.0)}, replay, 0.0, "bbb").load()
+
+
 def test_removed_with_everything_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     replay = save_three(folder)
@@ -158,5 +166,5 @@ def test_removed_with_everything_in_it(tmp_path: Path) -> None:
 def test_the_sentinel_names_what_it_vouches_for(tmp_path: Path) -> None:
     replay = save_three(tmp_path)
     sentinel = json.loads((tmp_path / "state-000000000012.json").read_text())
-    assert set(sentinel) == {"position", "sha256", "replay_rows", "replay_crc32"}
+    assert set(sentinel) == {"spec", "position", "sha256", "replay_rows", "replay_crc32"}
     assert sentinel["replay_rows"] == replay.rows

@@ -140,7 +140,7 @@ def on_task(
 
 
 def within(test: Within, task: str, mean: Estimate, reference: pd.DataFrame | None) -> Outcome:
-    """Supported: our mean lies in the sources' band. Contradicted: our whole interval lies outside of it.
+    """Supported: our mean lies in the sources' band, wherever its interval ends. Contradicted: all of it lies outside.
 
     A band that reaches down to a return of zero cannot be missed from below, so that lying in it supports nothing.
     """

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relatent.figures.drawing import run_parts
+from relatent.specs.canonical import canonical
+from relatent.specs.canonical import digest as spec_digest
 from relatent.specs.errors import RelatentError
 from relatent.specs.files import write_atomic
 
@@ -57,7 +59,10 @@ def gather(run_list: Path, out: Path, partial: bool = False) -> None:
         identity: dict[str, Any] = {"algorithm": algorithm, "task": task, "seed": seed, "digest": digest}
         found = [episodes(run / "returns.csv"), *probes(run)]
         tables += [table.assign(**identity) for table in found if not table.empty]
-        runs.append({"run": run.as_posix(), **identity, "manifest": read_manifest(run / "manifest.json")})
+        manifest = read_manifest(run / "manifest.json")
+        if digest != spec_digest(canonical(manifest["spec"])) or seed != manifest["spec"].get("seed"):
+            raise RelatentError(f"{run}: its manifest is of another run than its folder's name says")
+        runs.append({"run": run.as_posix(), **identity, "manifest": manifest})
     if not tables:
         raise RelatentError(f"{run_list}: its runs recorded neither returns nor probes")
     write_gathered(Path(out), pd.concat(tables, ignore_index=True), runs, [run.as_posix() for run in missing])

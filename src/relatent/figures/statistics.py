@@ -106,11 +106,12 @@ def stratified_bootstrap(
 ) -> Estimate:
     """Percentile interval of a statistic of all values together; seeds are redrawn within each stratum (task) only.
 
-    The strata may differ in size. The same seed gives the same interval.
+    The strata may differ in size. The same seed gives the same interval. Fewer than five values in a stratum have too
+    few different resamples for an interval, which is then NaN.
     """
     generator = np.random.default_rng(seed)
     value = statistic(np.concatenate(strata))
-    if any(len(stratum) < 2 for stratum in strata):
+    if any(len(stratum) < 5 for stratum in strata):
         return Estimate(value, float("nan"), float("nan"), float("nan"))
     drawn = np.concatenate(
         [stratum[generator.integers(0, len(stratum), (resamples, len(stratum)))] for stratum in strata], axis=1

@@ -28,7 +28,10 @@ from relatent.specs.loading import check, read_yaml
 
 LOCK = "config/revisions.lock"
 TRAINING = "training"
-TRAINING_MODULES = ("training.train", "training.loop", "training.replay", "training.seeds", "envs", "envs.dmc")
+TRAINING_MODULES = (
+    *("training.train", "training.loop", "training.replay", "training.seeds", "training.record", "training.checkpoint"),
+    *("envs", "envs.dmc"),
+)
 HEADER = "# Written by `python -m relatent.specs.revisions`; see its help.\n"
 
 

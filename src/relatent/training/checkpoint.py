@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from relatent.specs.errors import RelatentError
 from relatent.specs.files import write_atomic
 from relatent.training.replay import Replay
 
@@ -31,9 +32,12 @@ KEPT = 2
 class Checkpoint:
     """The checkpoints of one run folder, saved at most every `every_seconds`."""
 
-    def __init__(self, folder: Path, parts: dict[str, Any], replay: Replay, every_seconds: float) -> None:
-        """`parts` are objects with state_dict and load_state_dict."""
+    def __init__(
+        self, folder: Path, parts: dict[str, Any], replay: Replay, every_seconds: float, spec: str = ""
+    ) -> None:
+        """`parts` are objects with state_dict and load_state_dict; `spec` names what is trained."""
         self.folder, self.parts, self.replay, self.every_seconds = folder, parts, replay, every_seconds
+        self.spec = spec
         self.replay_file = folder / "replay.f32"
         self._saved_at = time.monotonic()
         self._rows = self._crc = 0  # of replay_file
@@ -69,6 +73,7 @@ class Checkpoint:
         name = f"state-{position['frames']:012d}"
         write_atomic(self.folder / f"{name}.pt", buffer.getvalue())
         sentinel = {
+            "spec": self.spec,
             "position": position,
             "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
             "replay_rows": self.replay.rows,
@@ -81,7 +86,10 @@ class Checkpoint:
             old.with_suffix(".pt").unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """Restore the newest checkpoint whose checksums hold and return its position; None if there is none."""
+        """Restore the newest checkpoint whose checksums hold and return its position; None if there is none.
+
+        Raises RelatentError where it belongs to another spec.
+        """
         for path in self._sentinels():
             try:
                 sentinel = json.loads(path.read_text())
@@ -92,6 +100,8 @@ class Checkpoint:
                     f"checkpoint {path.stem} is damaged ({error}); trying the one before", file=sys.stderr, flush=True
                 )
                 continue
+            if sentinel["spec"] != self.spec:
+                raise RelatentError(f"{self.folder} belongs to another spec, {sentinel['spec']} instead of {self.spec}")
             loaded = torch.load(io.BytesIO(state), weights_only=True)
             for name, part in self.parts.items():
                 part.load_state_dict(loaded[name])
@@ -101,9 +111,13 @@ class Checkpoint:
         return None
 
     def newest(self) -> dict[str, Any] | None:
-        """The newest sentinel, or None."""
-        sentinels = self._sentinels()
-        return json.loads(sentinels[0].read_text()) if sentinels else None
+        """The newest sentinel that can be read, or None."""
+        for path in self._sentinels():
+            try:
+                return json.loads(path.read_text())
+            except ValueError:
+                continue
+        return None
 
     def remove(self) -> None:
         """Delete everything, once the run's files are written."""
@@ -116,6 +130,8 @@ class Checkpoint:
         return sorted(self.folder.glob("state-*.json"), reverse=True)
 
     def _verify(self, sentinel: dict[str, Any], state: bytes) -> None:
+        if "spec" not in sentinel:
+            raise ValueError("it does not say what it belongs to")
         if hashlib.sha256(state).hexdigest() != sentinel["sha256"]:
             raise ValueError("checksum of its state does not match")
         size = sentinel["replay_rows"] * self.replay.table.itemsize * self.replay.table.shape[1]

@@ -36,14 +36,16 @@ def train(
     checkpoint: Checkpoint,
     updates: torch.Generator,
     clock: PhaseClock,
-) -> None:
-    """Train from the newest checkpoint, or from nothing, until all frames are spent.
+) -> int:
+    """Train from the newest checkpoint, or from nothing, until all frames are spent; says how often it was continued.
 
     Nothing is drawn from global randomness and an episode's seeds depend on its number only, so that a continued run
     repeats an uninterrupted one exactly.
     """
     position = checkpoint.load()
     frames, episode = (position["frames"], position["episode"]) if position else (0, 0)
+    resumes = position["resumes"] + 1 if position else 0
+    clock.add(position["seconds"] if position else {})
     print(f"{record.run}: from frame {frames} of {plan.frames}", flush=True)
     if not position:
         judge(plan, eval_env, agent, replay, record, clock, frames)
@@ -80,8 +82,10 @@ def train(
         episode += 1
         clock.enter("checkpoint")
         if frames < plan.frames and checkpoint.due():
-            checkpoint.save({"frames": frames, "episode": episode, "seconds": dict(clock.seconds)})
+            spent = {"seconds": dict(clock.seconds), "resumes": resumes}
+            checkpoint.save({"frames": frames, "episode": episode, **spent})
     clock.enter("logging")
+    return resumes
 
 
 def judge(

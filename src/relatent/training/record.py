@@ -26,7 +26,10 @@ class NotANumber(RelatentError):
 
 
 class Record:
-    """Rows are held in memory and travel in checkpoints, so that a continued run repeats none and loses none."""
+    """Rows are held in memory and travel in checkpoints, so that a continued run repeats none and loses none.
+
+    Not so metrics.csv, which is for people: there a continued run repeats what came after its checkpoint.
+    """
 
     def __init__(self, run: Path) -> None:
         self.run = run

@@ -17,11 +17,12 @@ import torch
 
 from relatent.agents import AGENTS, agent_class, hyper_class
 from relatent.envs import make
+from relatent.specs.canonical import canonical, digest
 from relatent.specs.errors import RelatentError
 from relatent.training import loop
 from relatent.training.checkpoint import Checkpoint, GeneratorState
 from relatent.training.clock import PhaseClock
-from relatent.training.provenance import run_manifest
+from relatent.training.provenance import ROOT, run_manifest, source
 from relatent.training.record import NotANumber, Record
 from relatent.training.replay import Replay
 from relatent.training.seeds import Stream, derive, generator
@@ -40,6 +41,7 @@ def train(spec: dict[str, Any], run: Path, checkpoint_seconds: float = CHECKPOIN
     and Interrupted on SIGTERM; then the checkpoint stays.
     """
     torch.set_num_threads(1)
+    source(ROOT)  # the commit that trains, even if another is checked out before the end
     run.mkdir(parents=True, exist_ok=True)
     with locked(run), interruptible():
         if (run / "returns.csv").exists():
@@ -80,27 +82,15 @@ def reinforcement(spec: dict[str, Any], run: Path, checkpoint_seconds: float) ->
     replay = Replay(min(hyper.replay, plan.frames // plan.action_repeat), observation_size, action_size)
     updates = generator(seed, Stream.UPDATES)
     parts = {"agent": agent, "record": record, "updates": GeneratorState(updates)}
-    checkpoint = Checkpoint(run / "checkpoint", parts, replay, checkpoint_seconds)
-    past = checkpoint.newest()
-    if past:
-        clock = PhaseClock(past["position"]["seconds"])
-    resumes = count_resume(run) if past else 0
+    checkpoint = Checkpoint(run / "checkpoint", parts, replay, checkpoint_seconds, digest(canonical(spec)))
     try:
-        loop.train(plan, env, eval_env, agent, replay, record, checkpoint, updates, clock)
+        resumes = loop.train(plan, env, eval_env, agent, replay, record, checkpoint, updates, clock)
     except NotANumber as error:
         last = checkpoint.newest()
         where = f"frame {last['position']['frames']}" if last else "none"
         raise NotANumber(f"{error}; last good checkpoint: {where}") from None
     record.finish(run_manifest(spec, run, clock.seconds, resumes=resumes, frames=plan.frames))
     checkpoint.remove()
-
-
-def count_resume(run: Path) -> int:
-    """How often the run has been continued, this time included; kept beside the checkpoint."""
-    path = run / "checkpoint" / "resumes"
-    resumes = 1 + (int(path.read_text()) if path.exists() else 0)
-    path.write_text(str(resumes))
-    return resumes
 
 
 @contextmanager
