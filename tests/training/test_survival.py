@@ -28,13 +28,24 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {name: (run / name).read_bytes() for name in FILES}
 
 
+@pytest.fixture(scope="module")
+def episode_seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How long an episode with updates takes here."""
+    run = tmp_path_factory.mktemp("timed")
+    training.train(sac_spec(frames=4_000), run)
+    seconds = json.loads((run / "manifest.json").read_text())["phase_seconds"]
+    return (sum(seconds.values()) - seconds["setup"]) / 4
+
+
 @pytest.mark.timeout(400)
-def test_killed_at_twenty_random_points_it_gives_the_same_bytes(uninterrupted, tmp_path: Path) -> None:
+def test_killed_at_twenty_random_points_it_gives_the_same_bytes(
+    uninterrupted, episode_seconds: float, tmp_path: Path
+) -> None:
     moments = random.Random(0)
     kills = 0
     while kills < 20:
         process = start(sac_spec(), tmp_path)
-        time.sleep(moments.uniform(0.0, 0.9))
+        time.sleep(moments.uniform(0.0, 1.2 * episode_seconds))  # about every sixth time an episode is finished before
         assert process.poll() is None, f"the run ended after {kills} kills; make it longer"
         process.kill()
         process.wait()
