@@ -95,13 +95,14 @@ class Checkpoint:
                 sentinel = json.loads(path.read_text())
                 state = path.with_suffix(".pt").read_bytes()
                 self._verify(sentinel, state)
+                owner = sentinel["spec"]
             except (OSError, ValueError, KeyError) as error:
                 print(
                     f"checkpoint {path.stem} is damaged ({error}); trying the one before", file=sys.stderr, flush=True
                 )
                 continue
-            if sentinel["spec"] != self.spec:
-                raise RelatentError(f"{self.folder} belongs to another spec, {sentinel['spec']} instead of {self.spec}")
+            if owner != self.spec:
+                raise RelatentError(f"{self.folder} belongs to another spec, {owner} instead of {self.spec}")
             loaded = torch.load(io.BytesIO(state), weights_only=True)
             for name, part in self.parts.items():
                 part.load_state_dict(loaded[name])
@@ -130,8 +131,6 @@ class Checkpoint:
         return sorted(self.folder.glob("state-*.json"), reverse=True)
 
     def _verify(self, sentinel: dict[str, Any], state: bytes) -> None:
-        if "spec" not in sentinel:
-            raise ValueError("it does not say what it belongs to")
         if hashlib.sha256(state).hexdigest() != sentinel["sha256"]:
             raise ValueError("checksum of its state does not match")
         size = sentinel["replay_rows"] * self.replay.table.itemsize * self.replay.table.shape[1]
