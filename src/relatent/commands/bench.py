@@ -4,12 +4,14 @@ Everything runs on one thread, as training does. An update is timed in turn with
 both meet the same clock frequency and the same neighbours; medians of both give the share of the core's peak.
 """
 
+import io
 import json
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,7 +173,8 @@ def loop_shares(spec: dict[str, Any], effort: Effort) -> dict[str, float]:
     }
     short.pop("probes", None)
     with tempfile.TemporaryDirectory() as folder:
-        train(short, Path(folder))
+        with redirect_stdout(io.StringIO()):  # the table is all that a reader wants
+            train(short, Path(folder))
         seconds = json.loads((Path(folder) / "manifest.json").read_text())["phase_seconds"]
     loop = {phase: seconds.get(phase, 0.0) for phase in LOOP_PHASES}
     return {phase: spent / sum(loop.values()) for phase, spent in loop.items()}
