@@ -28,7 +28,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         spec: dict[str, Any] | None = None,
         **manifest: Any,
     ) -> Path:
-        spec = {"agent": algorithm, "task": task, "seed": seed, **(spec or {})}
+        spec = {"agent": algorithm, "task": task, "seed": seed, "training": {"eval_every": 5}, **(spec or {})}
         folder = tmp_path / "runs/laptop/smac" / algorithm / task / f"s{seed}-{digest(canonical(spec))}"
         folder.mkdir(parents=True)
         rows = [
@@ -47,7 +47,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             "hardware": {"cpu": "a processor", "cores": 2, "gpus": []},
             "software": {"torch": "2.13.0"},
             "phase_seconds": {"update": 3000.0, "env": 600.0},
-            "frames": 10,
+            "frames": max(returns),
             "resumes": 1,
             "started": f"2026-01-0{seed + 1}T00:00:00Z",
             "finished": f"2026-01-0{seed + 1}T01:00:00Z",

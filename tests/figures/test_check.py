@@ -57,6 +57,20 @@ def test_the_reference_beside_ours(tmp_path: Path, make_run, run_list) -> None:
     assert rows[1]["ours"] is None
 
 
+def test_ours_are_compared_where_every_seed_was_evaluated(tmp_path: Path, make_run, run_list) -> None:
+    (tmp_path / "reference.csv").write_text(
+        "task,algorithm,source,frames,mean,std,seeds\nreacher_easy,sac,A,10,100,10,3\nreacher_easy,sac,A,20,100,10,3\n"
+    )
+    runs = [
+        make_run("sac", "reacher_easy", 0, {10: [1.0], 20: [2.0]}),
+        make_run("sac", "reacher_easy", 1, {10: [3.0]}),
+    ]
+    (runs[1] / "returns.csv").write_text((runs[1] / "returns.csv").read_text() + "train,20,1,9.0,\n")
+    gather(run_list(runs), tmp_path / "x.parquet")
+    rows = check(tmp_path / "x.parquet", drawing_of(reference={"file": "reference.csv"}), tmp_path)["reference"]
+    assert [row["ours"] and row["ours"]["mean"] for row in rows] == [2.0, None]
+
+
 def test_the_check_is_plain_json(tmp_path: Path, make_run, run_list) -> None:
     """One seed has neither spread nor interval, and JSON has no NaN."""
     (tmp_path / "reference.csv").write_text("task,algorithm,source,mean,std,seeds\nreacher_easy,sac,A,100,10,3\n")

@@ -46,6 +46,10 @@ HIGH, LOW, WIDE = [900.0, 910.0, 905.0], [100.0, 110.0, 120.0], [0.0, 500.0, 100
         (BETTER, {"smac": LOW, "sac": HIGH}, "contradicted"),
         (BETTER, {"smac": HIGH, "sac": WIDE}, "inconclusive"),
         (BETTER, {"smac": [5.0, 5.0], "sac": [5.0, 5.0]}, "inconclusive"),  # an exact tie
+        (BETTER, {"smac": [100.0, 100.0], "sac": [0.0, 0.0]}, "inconclusive"),  # no seed differs from another
+        (BETTER, {"smac": [0.1] * 3, "sac": [0.0] * 3}, "inconclusive"),  # nor here, whatever rounding makes of it
+        (BETTER | {"pooled": True}, {"smac": [100.0, 100.0], "sac": [0.0, 0.0]}, "inconclusive"),
+        (BETTER, {"smac": HIGH, "sac": [0.0, 0.0]}, "supported"),  # one of both groups varies
         (BETTER | {"lower": True}, {"smac": LOW, "sac": HIGH}, "supported"),
         (BETTER | {"lower": True}, {"smac": HIGH, "sac": LOW}, "contradicted"),
         (BETTER | {"pooled": True}, {"smac": HIGH, "sac": LOW}, "supported"),
@@ -65,12 +69,19 @@ HIGH, LOW, WIDE = [900.0, 910.0, 905.0], [100.0, 110.0, 120.0], [0.0, 500.0, 100
         ({"kind": "order", "algorithms": ["a", "b", "c"]}, {"a": LOW, "b": [500, 510], "c": HIGH}, "supported"),
         ({"kind": "order", "algorithms": ["a", "b", "c"]}, {"a": HIGH, "b": [500, 510], "c": LOW}, "contradicted"),
         ({"kind": "order", "algorithms": ["a", "b", "c"]}, {"a": WIDE, "b": WIDE, "c": WIDE}, "inconclusive"),
+        ({"kind": "order", "algorithms": ["a", "b"]}, {"a": [1.0, 1.0], "b": [2.0, 2.0]}, "inconclusive"),
         # The trend rises, but not at every step.
         ({"kind": "order", "algorithms": ["a", "b", "c"]}, {"a": [300, 310], "b": LOW, "c": HIGH}, "inconclusive"),
         ({"kind": "steadier", "algorithm": "a", "than": "b"}, {"a": HIGH, "b": WIDE}, "supported"),
         ({"kind": "steadier", "algorithm": "a", "than": "b"}, {"a": WIDE, "b": HIGH}, "contradicted"),
         ({"kind": "steadier", "algorithm": "a", "than": "b"}, {"a": HIGH, "b": LOW}, "inconclusive"),
         ({"kind": "steadier", "algorithm": "a", "than": "b"}, {"a": HIGH, "b": [1.0, 1.0]}, "inconclusive"),
+        # What never learns is not steady.
+        (
+            {"kind": "steadier", "algorithm": "a", "than": "b"},
+            {"a": [0.0] * 5, "b": [700.0, 720.0, 690.0, 710.0, 705.0]},
+            "inconclusive",
+        ),
     ],
 )
 def test_verdicts(test: dict[str, Any], results: Results, expected: str) -> None:
@@ -103,10 +114,52 @@ def test_explosions_are_compared_by_their_order_of_magnitude() -> None:
     assert found.verdict == "inconclusive"  # two seeds: 17.5 +- 6.4
     assert found.effect == pytest.approx(17.5)
     assert verdict(test, {"smac": [1e17, 1e18, 1e17, 1e18]}).verdict == "supported"
-    assert (
-        verdict(test, {"smac": [1e17, -3.0]}).text
-        == "smac on reacher_easy: entropy is not a finite number in 1 of 2 seeds"
+
+
+INFINITE, NOT_A_NUMBER = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([-1.2, -1.1, 0.3, 2.0, -0.5], "contradicted"),  # nothing exploded
+        ([-1.2, -1.2], "contradicted"),
+        ([1e17, -3.0], "inconclusive"),
+        ([1e17, 1e18, 1e17, INFINITE], "supported"),
+        ([INFINITE, INFINITE], "supported"),
+        ([INFINITE, 0.0, 0.0, 0.0, 0.0], "inconclusive"),  # four did not, but the mean is infinite
+        ([1e17, 1e18, 1e17, NOT_A_NUMBER], "inconclusive"),
+    ],
+)
+def test_an_explosion_can_be_contradicted_and_infinity_is_one(values: list[float], expected: str) -> None:
+    test = {"kind": "at_least", "algorithm": "smac", "value": 6, "measure": "entropy", "log10": True}
+    assert verdict(test, {"smac": values}).verdict == expected
+
+
+def test_infinity_is_never_at_most_anything() -> None:
+    test = {"kind": "at_most", "algorithm": "smac", "value": 6, "measure": "entropy", "log10": True}
+    assert verdict(test, {"smac": [INFINITE, 1e17]}).verdict == "contradicted"
+    assert verdict(test, {"smac": [INFINITE, 1.0, 1.0, 1.0]}).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "expected"),
+    [
+        ([1e4, 2e4, 1e4], [1e4, 2e4, 1e4], "supported"),
+        ([1e4, 2e4, 1e4], [1e9, 1e9, 1e9], "supported"),
+        ([3.0, 2.0, 4.0], [5.0, 6.0, 5.0], "contradicted"),
+        ([3.0, 2.0, 4.0], [1e4, 2e4, 1e4], "inconclusive"),  # the truth is not known well enough
+        ([-1.0, -2.0, -1.0], [0.5, 0.6, 0.5], "contradicted"),
+    ],
+)
+def test_an_excess_over_a_truth_between_bounds(least: list[float], most: list[float], expected: str) -> None:
+    test = {"kind": "at_least", "algorithm": "smac", "value": 2, "measure": "entropy_excess", "log10": True}
+    claim = {"id": "x", "says": "s", "where": "w", "from": "laptop", "test": test}
+    drawing = read_drawing(drawing_of(claims=[claim]))
+    frame = pd.concat(
+        [frame_of({"smac": least}, "entropy_excess_least"), frame_of({"smac": most}, "entropy_excess_most")]
     )
+    assert judge(drawing.claims[0], drawing, frame, None).verdict == expected
 
 
 TASKS = ["t0", "t1", "t2", "t3"]
@@ -140,6 +193,16 @@ def test_a_sentence_about_several_tasks(better: int, worse: int, share: float, e
     assert found.verdict == expected
     assert f"holds on {better}, fails on {worse} of 4 tasks" in found.text
     assert len(found.tasks) == 4
+
+
+def test_a_task_where_nothing_varies_leaves_the_others_their_say() -> None:
+    """As where neither algorithm has found a sparse reward."""
+    results: Results = {f"{name}/t3": [0.0, 0.0] for name in ("smac", "sac")}
+    for task in TASKS[:3]:
+        results |= {f"smac/{task}": HIGH, f"sac/{task}": LOW}
+    found = verdict(BETTER | {"share": 0.75}, results, data={"algorithms": ["smac", "sac"], "tasks": TASKS})
+    assert found.verdict == "supported"
+    assert "t3 +0 (no interval: its seeds do not differ)" in found.text
 
 
 def test_one_task_of_many_must_be_clearer_to_contradict() -> None:
@@ -200,6 +263,26 @@ def test_within_says_what_is_missing() -> None:
     test = {"kind": "within", "algorithm": "sac", "frames": 200}
     assert verdict(test, {"sac": HIGH}, REFERENCE).text == "no reference number for sac on reacher_easy at 200 frames"
     assert verdict(test, {"sac": HIGH}, None).text == "the figure names no reference numbers"
+
+
+@pytest.mark.parametrize(
+    ("frames", "phase"),
+    [
+        ([90, 90], "eval"),
+        ([100, 90], "eval"),  # one seed of two ends before
+        ([100, 101], "eval"),  # one has no evaluation there
+        ([100, 100], "train"),
+    ],
+)
+def test_a_curve_that_lacks_the_references_frames_is_not_judged(frames: list[int], phase: str) -> None:
+    test = {"kind": "within", "algorithm": "sac", "frames": 100}
+    claim = {"id": "x", "says": "s", "where": "w", "from": "laptop", "test": test}
+    drawing = read_drawing(drawing_of(claims=[claim]))
+    earlier = frame_of({"sac": [800.0, 801.0]}).assign(frames=50)
+    later = frame_of({"sac": [800.0, 801.0]}).assign(frames=frames, phase=phase)
+    found = judge(drawing.claims[0], drawing, pd.concat([earlier, later]), REFERENCE)
+    assert found.verdict == "inconclusive"
+    assert found.text.startswith("sac on reacher_easy: no return at frame 100 of seed ")
 
 
 def test_a_curve_is_read_at_the_references_frames() -> None:

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from relatent.figures.check import check
 from relatent.figures.draw import KINDS, draw
@@ -19,6 +20,7 @@ from relatent.figures.drawing import read_drawing
 from relatent.figures.gather import gather, read_gathered
 from relatent.figures.style import APPEARANCES, SPARE, appearances, print_style
 from relatent.specs.catalog import Catalog
+from relatent.training.record import NotANumber, Record
 
 from .conftest import drawing_of
 
@@ -69,9 +71,25 @@ def test_the_csv_holds_the_gathered_numbers(figure, four_runs: list[Path]) -> No
     row = table[(table["algorithm"] == "smac") & (table["frames"] == 5)].iloc[0]
     seeds = [(300.0 + 7.0) / 2, (301.0 + 7.0) / 2]
     assert (row["seed_0"], row["seed_1"], row["mean"], row["seeds"]) == (*seeds, np.mean(seeds), 2)
-    half = 12.706204736 * 0.5 / np.sqrt(2) * np.sqrt(0.5)  # t with one degree of freedom; values 0.5 apart
-    assert row["high"] == pytest.approx(row["mean"] + half, rel=1e-7)
+    assert (row["low"], row["high"], row["band"]) == (*seeds, "range")
     assert len(table) == 2 * 3
+
+
+@pytest.mark.parametrize(("count", "band"), [(1, np.nan), (2, "range"), (3, "t95")])
+def test_the_csv_holds_the_band_that_is_drawn(tmp_path: Path, figure, make_run, count: int, band: str | float) -> None:
+    runs = [make_run("sac", "reacher_easy", seed, {0: [100.0 * seed], 5: [200.0 * seed]}) for seed in range(count)]
+    drawing = drawing_of(data={"algorithms": ["sac"], "tasks": ["reacher_easy"]})
+    table = pd.read_csv(figure(drawing, runs).with_suffix(".csv"))
+    assert table["band"].tolist() == pytest.approx([band] * 2, nan_ok=True)
+    gathered = read_gathered(tmp_path / "x.parquet")
+    with print_style():
+        drawn, _ = KINDS["learning_curve"](gathered, read_drawing(drawing), check(tmp_path / "x.parquet", drawing))
+    (polygon,) = [found for panel in drawn.axes for found in panel.collections if len(found.get_paths()) <= 1]
+    corners = np.concatenate([np.empty((0, 2)), *(path.vertices for path in polygon.get_paths())])
+    heights = pd.DataFrame(corners, columns=["x", "y"]).groupby("x")["y"].agg(["min", "max"]).to_numpy()
+    written = table[["low", "high"]].dropna().to_numpy()
+    assert heights.shape == written.shape
+    assert np.allclose(heights, written, rtol=1e-7)
 
 
 def test_drawing_again_gives_the_same_bytes(figure, four_runs: list[Path]) -> None:
@@ -126,6 +144,24 @@ def test_a_partial_figure_says_so(tmp_path: Path, figure, four_runs: list[Path])
     assert "0 to 2 of 2 seeds" in words
     assert 'inconclusive "SMAC improves upon SAC"' in words
     assert json.loads(out.with_suffix(".json").read_text())["partial"] is True
+
+
+def test_a_figure_says_which_runs_diverged(tmp_path: Path, figure, four_runs: list[Path]) -> None:
+    """Its means are over those that did not."""
+    diverged = four_runs[0].parents[2] / "sac/reacher_easy/s2-0000000000ff"
+    with pytest.raises(NotANumber) as stopped:
+        Record(diverged).metrics(7, {"actor_loss": torch.tensor(float("nan"))})
+    diverged.mkdir()
+    (diverged / "train.log").write_text(f"{diverged}: from frame 0 of 10\nerror: {stopped.value}; last good: none\n")
+    begun = four_runs[0].parents[2] / "sac/reacher_easy/s3-0000000000fe"
+    begun.mkdir()
+    (begun / "train.log").write_text((diverged / "train.log").read_text() + f"{begun}: from frame 5 of 10\n")
+    drawing = drawing_of()
+    manifest = json.loads(figure(drawing, [*four_runs, diverged, begun]).with_suffix(".json").read_text())
+    assert manifest["diverged"] == [diverged.as_posix()]
+    assert manifest["missing"] == [diverged.as_posix(), begun.as_posix()]
+    words = texts(drawing, tmp_path / "x.parquet", tmp_path)
+    assert "Diverged 1 run became NaN and is left out of all means: SAC on reacher easy, seed 2." in words
 
 
 def test_a_table_shows_ours_the_papers_and_what_is_not_trained(tmp_path: Path, figure, make_run) -> None:
@@ -271,5 +307,5 @@ def test_spare_looks_are_told_apart_and_do_not_depend_on_the_rest() -> None:
 
 def test_numbers_of_the_csv_can_be_read_by_anything(figure, four_runs: list[Path]) -> None:
     rows = list(csv.reader(figure(drawing_of(), four_runs).with_suffix(".csv").open()))
-    assert rows[0] == ["task", "algorithm", "frames", "seeds", "mean", "low", "high", "seed_0", "seed_1"]
-    assert all(re.fullmatch(r"-?[\d.e+-]+", cell) for row in rows[1:] for cell in row[2:])
+    assert rows[0] == ["task", "algorithm", "band", "frames", "seeds", "mean", "low", "high", "seed_0", "seed_1"]
+    assert all(re.fullmatch(r"-?[\d.e+-]+", cell) for row in rows[1:] for cell in row[3:])

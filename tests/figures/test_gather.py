@@ -11,6 +11,9 @@ from relatent.figures.gather import COLUMNS, gather, read_gathered
 from relatent.figures.series import curves, seed_values
 from relatent.specs.canonical import canonical, digest
 from relatent.specs.errors import RelatentError
+from relatent.training.record import Record
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_returns_are_gathered_exactly(tmp_path: Path, make_run, run_list) -> None:
@@ -56,6 +59,19 @@ def test_probes_become_measures(tmp_path: Path, make_run, run_list) -> None:
     assert probe.loc[("modes", 0)]["frames"] == 10  # the last frame, where an array is no series
 
 
+def test_an_estimate_with_bounds_has_an_excess_over_the_truth(tmp_path: Path, make_run, run_list) -> None:
+    probes = {"h_estimate": [5.0, 9.0], "h_lower": [1.0, -2.0], "h_upper": [2.0, 3.0]}
+    probes |= {f"{name}_frames": [0, 5] for name in probes}
+    arrays = {name: np.array(values) for name, values in probes.items()}
+    gather(run_list([make_run("sac", "reacher_easy", 0, {0: [1.0], 5: [1.0]}, arrays)]), tmp_path / "x.parquet")
+    frame = read_gathered(tmp_path / "x.parquet").frame
+    for measure, expected in (("h_excess_least", [3.0, 6.0]), ("h_excess_most", [4.0, 11.0])):
+        rows = frame[frame["measure"] == measure]
+        assert rows["value"].tolist() == expected
+        assert rows["frames"].tolist() == [0, 5]
+        assert set(rows["phase"]) == {"probe"}
+
+
 def test_an_array_of_three_dimensions_is_refused(tmp_path: Path, make_run, run_list) -> None:
     runs = run_list([make_run("sac", "reacher_easy", 0, {0: [1.0]}, {"cube": np.zeros((2, 2, 2))})])
     with pytest.raises(RelatentError, match="cube has 3 dimensions, expected 1 or 2"):
@@ -95,6 +111,58 @@ def test_a_damaged_file_is_named(tmp_path: Path, make_run, run_list, file: str, 
     (run / file).write_text(text)
     with pytest.raises(RelatentError, match=f"{file}: .*{says}"):
         gather(run_list([run]), tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("kept", "every", "complete"),
+    [
+        ([0, 5, 10], 5, True),
+        ([0, 5], 5, False),
+        ([], 5, False),
+        ([0, 7], 7, True),  # the next evaluation would have been beyond the end
+        ([0, 6], 3, False),
+    ],
+)
+def test_a_run_that_lacks_its_last_evaluation_is_refused(
+    tmp_path: Path, make_run, run_list, kept: list[int], every: int, complete: bool
+) -> None:
+    spec = {"training": {"eval_every": every}}
+    run = make_run("sac", "reacher_easy", 0, {frames: [1.0] for frames in kept or [0]}, spec=spec, frames=10)
+    if not kept:
+        (run / "returns.csv").write_text("phase,frames,episode,return,success\ntrain,10,0,1.0,\n")
+    if complete:
+        gather(run_list([run]), tmp_path / "x.parquet")
+        return
+    with pytest.raises(RelatentError, match=rf"{run}/returns.csv: .* of 10 frames") as refused:
+        gather(run_list([run]), tmp_path / "x.parquet", partial=True)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_study_has_no_evaluations_to_lack(tmp_path: Path, make_run, run_list) -> None:
+    run = make_run("lvp", "four_modes", 0, {3_000: [1.0]}, spec={"study": "bandit"}, frames=0)
+    gather(run_list([run]), tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("file", ["returns.csv", "probes.npz"])
+def test_a_file_that_its_run_did_not_write_is_refused(tmp_path: Path, make_run, run_list, file: str) -> None:
+    """The digests are those that a real record writes."""
+    run, other = (make_run("sac", "reacher_easy", seed, {0: [1.0], 5: [2.0]}, {"x": np.ones(3)}) for seed in range(2))
+    for folder, value in ((run, 3.0), (other, 4.0)):
+        record = Record(folder)
+        for frames in (0, 5):
+            record.episode("eval", frames, 0, value)
+        record.probe("entropy", 5, {"estimate": value})
+        record.finish(json.loads((folder / "manifest.json").read_text()))
+    gather(run_list([run, other]), tmp_path / "x.parquet")
+    (run / file).write_bytes((other / file).read_bytes())
+    with pytest.raises(RelatentError, match=rf"{run}/{file}: .*sha256"):
+        gather(run_list([run, other]), tmp_path / "x.parquet")
+
+
+def test_the_committed_runs_are_complete(tmp_path: Path, run_list) -> None:
+    runs = sorted(path.parent for path in (ROOT / "paper_figures/laptop/runs").glob("*/*/*/*/returns.csv"))
+    gather(run_list(runs), tmp_path / "x.parquet")
+    assert len(read_gathered(tmp_path / "x.parquet").runs) == len(runs) == 6
 
 
 def test_gathering_again_gives_the_same_bytes(tmp_path: Path, make_run, run_list) -> None:

@@ -22,9 +22,9 @@ def merged(tmp_path: Path, run_list: Any, runs: list[Path]) -> dict[str, Any]:
 def test_two_commits_one_of_them_dirty(tmp_path: Path, make_run, run_list) -> None:
     gpu = {"cpu": "a processor", "gpus": ["a card"]}
     runs = [
-        make_run("sac", "reacher_easy", 0, {0: [1.0]}, commit="1" * 40),
-        make_run("sac", "reacher_easy", 1, {0: [1.0]}, commit="2" * 40, dirty=True),
-        make_run("smac", "reacher_easy", 0, {0: [1.0]}, commit="2" * 40, image="sha256:c", hardware=gpu),
+        make_run("sac", "reacher_easy", 0, {10: [1.0]}, commit="1" * 40),
+        make_run("sac", "reacher_easy", 1, {10: [1.0]}, commit="2" * 40, dirty=True),
+        make_run("smac", "reacher_easy", 0, {10: [1.0]}, commit="2" * 40, image="sha256:c", hardware=gpu),
     ]
     found = merged(tmp_path, run_list, runs)
     assert found["commits"] == [

@@ -73,9 +73,27 @@ def test_a_combination_with_equal_variances_keeps_all_degrees_of_freedom() -> No
     assert found.high == pytest.approx(stats.t.ppf(0.975, 20) * math.sqrt(4 * 0.25 * 4.0 / 6))
 
 
-def test_samples_without_variance_have_an_interval_of_no_width() -> None:
-    found = welch(Sample.of([2.0, 2.0]), Sample.of([2.0, 2.0, 2.0]))
-    assert (found.low, found.value, found.high) == (0.0, 0.0, 0.0)
+@pytest.mark.parametrize("value", [0.0, 0.1, 700.0])  # the mean of three times 0.1 is not exactly 0.1
+def test_values_that_never_differ_have_a_mean_but_no_interval_of_a_difference(value: float) -> None:
+    found = mean_interval([value] * 3)
+    assert (found.low, found.value, found.high) == (value, value, value)
+    difference = welch(Sample.of([value] * 3), Sample.of([5.0, 5.0]))
+    assert difference.value == value - 5
+    assert not difference.has_interval
+    assert welch(Sample.of([value] * 3), Sample.of(VALUES)).has_interval
+
+
+def test_infinite_values_are_high_and_leave_no_upper_end() -> None:
+    """They count as the largest finite value, or as the bound where that is higher."""
+    found, expected = mean_interval([7.0, np.inf, 8.0], least=6.0), mean_interval([7.0, 8.0, 8.0])
+    assert (found.value, found.low, found.high) == (np.inf, expected.low, np.inf)
+    assert mean_interval([1.0, np.inf], least=6.0).low == mean_interval([1.0, 6.0]).low
+    assert mean_interval([np.inf, np.inf], least=6.0).low == 6.0
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(VALUES, [2.0, 2.0]), ([2.0, 2.0], VALUES), ([2.0, 2.0], [3.0, 3.0])])
+def test_a_variance_of_zero_has_no_ratio_to_another(ours: list[float], theirs: list[float]) -> None:
+    assert not variance_ratio(Sample.of(ours), Sample.of(theirs)).has_interval
 
 
 def test_variance_ratio_is_the_f_interval() -> None:

@@ -11,7 +11,7 @@ from relatent.figures.drawing import Drawing, read_drawing
 from relatent.figures.gather import read_gathered
 from relatent.figures.plain import to_json
 from relatent.figures.reference import agreement, printed_sample, read_reference
-from relatent.figures.series import seed_values
+from relatent.figures.series import seed_values, seeds_without
 from relatent.figures.statistics import Sample, interquartile_mean, stratified_bootstrap, welch
 from relatent.specs.figure import Reference
 
@@ -68,10 +68,9 @@ def against(wanted: Reference, table: pd.DataFrame, drawing: Drawing, frame: pd.
 def ours_at(
     frame: pd.DataFrame, algorithm: str, task: str, drawing: Drawing, wanted: Reference, frames: int | None
 ) -> Any:
-    """Our numbers, a seed each; none where our curves end before the reference's frames."""
+    """Our numbers, a seed each; none unless every seed was evaluated at the reference's frames."""
     data = drawing.data
-    rows = frame[(frame["algorithm"] == algorithm) & (frame["task"] == task) & (frame["measure"] == data.measure)]
-    if frames is not None and (rows.empty or rows["frames"].max() < frames):
+    if frames is not None and seeds_without(frame, algorithm, task, data.measure, data.phase, frames):
         return []
     return seed_values(frame, algorithm, task, data.measure, data.phase, wanted.statistic, frames)
 

@@ -6,7 +6,7 @@ partial conjunction (Benjamini & Heller 2008): "at least r of T" is supported wh
 0.05 / (T - r + 1), and contradicted when T - r + 1 tasks say the opposite, by the same rule.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from math import ceil
@@ -18,13 +18,15 @@ from scipy import stats
 
 from relatent.figures.drawing import Drawing, measure_name, task_title
 from relatent.figures.reference import band, rows_for
-from relatent.figures.series import seed_values
+from relatent.figures.series import seed_values, seeds_without
 from relatent.figures.statistics import Array, Estimate, Sample, combination, mean_interval, variance_ratio, welch
 from relatent.specs.figure import AtLeast, AtMost, Better, Claim, Judged, Order, Steadier, Within
 
 STATISTIC = {"final": "final {}", "best": "best {}", "area": "mean {} over training"}
 FEW_TASKS = 4
 """So many tasks are written out one by one."""
+EXCESS = "_excess"
+"""End of a measure's name of which `relatent.figures.gather` has a least and a most, as the truth has bounds only."""
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "not tested at this budget"]
 
@@ -110,6 +112,8 @@ def pooled(test: Better, tasks: list[str], frame: pd.DataFrame) -> Outcome:
         samples += pair
         weights += [share, -share]
     estimate = combination(samples, weights)
+    if not estimate.has_interval:
+        raise CannotJudge("no seed differs from another, so no interval")
     unit = f"of {test.scale:g}" if test.scale else "of the larger mean"
     percent = f"{100 * estimate.value:+.1f} % [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}] {unit}"
     text = percent + (f", averaged over {len(tasks)} tasks" if len(tasks) > 1 else "")
@@ -126,11 +130,12 @@ def on_task(
             difference = welch(Sample.of(of(test.algorithm)), Sample.of(of(test.than)), confidence)
             return outcome(difference, 0.0, not test.lower, written(difference, signed=True), task)
         case AtMost() | AtLeast():
-            mean = mean_interval(of(test.algorithm), confidence)
+            mean = level(test, task, frame, confidence)
             bound = f"{written(mean)}, {'at least' if isinstance(test, AtLeast) else 'at most'} {test.value:g} wanted"
             return outcome(mean, test.value, isinstance(test, AtLeast), bound, task, inclusive=True)
         case Within():
-            return within(test, task, mean_interval(of(test.algorithm, until=test.frames), confidence), reference)
+            mean = mean_interval(of(test.algorithm, until=test.frames), confidence)
+            return within(test, task, frame, mean, reference)
         case Order():
             return order([of(name) for name in test.algorithms], confidence, task)
         case Steadier():
@@ -139,7 +144,21 @@ def on_task(
     raise TypeError(f"no test of kind {type(test).__name__}")
 
 
-def within(test: Within, task: str, mean: Estimate, reference: pd.DataFrame | None) -> Outcome:
+def level(test: AtMost | AtLeast, task: str, frame: pd.DataFrame, confidence: float) -> Estimate:
+    """The mean of a measure. Of an excess, the interval also covers what is not known of the truth."""
+    ends = ("_least", "_most") if test.measure.endswith(EXCESS) else ("",)
+    least, *most = (
+        mean_interval(
+            seeds_of(frame, test.algorithm, task, test.model_copy(update={"measure": test.measure + end})),
+            confidence,
+            test.value,
+        )
+        for end in ends
+    )
+    return replace(least, high=most[0].high) if most else least
+
+
+def within(test: Within, task: str, frame: pd.DataFrame, mean: Estimate, reference: pd.DataFrame | None) -> Outcome:
     """Supported: our mean lies in the sources' band, wherever its interval ends. Contradicted: all of it lies outside.
 
     A band that reaches down to a return of zero cannot be missed from below, so that lying in it supports nothing.
@@ -149,6 +168,11 @@ def within(test: Within, task: str, mean: Estimate, reference: pd.DataFrame | No
     rows = rows_for(reference, test.algorithm, task, test.frames)
     if rows.empty:
         raise CannotJudge(f"no reference number for {test.algorithm} on {task} at {test.frames} frames")
+    if test.frames is not None:
+        lacking = seeds_without(frame, test.algorithm, task, test.measure, test.phase, test.frames)
+        if lacking:
+            seeds = ", ".join(str(seed) for seed in lacking)
+            raise CannotJudge(f"{test.algorithm} on {task}: no {test.measure} at frame {test.frames} of seed {seeds}")
     low, high = band(rows)
     verdict: Verdict = "inconclusive"
     if low <= mean.value <= high:
@@ -179,14 +203,17 @@ def order(groups: list[Array], confidence: float, task: str) -> Outcome:
 
 
 def seeds_of(frame: pd.DataFrame, algorithm: str, task: str, test: Judged, until: int | None = None) -> Array:
-    """One finite number a seed, from two seeds at least."""
+    """One finite number a seed, from two seeds at least.
+
+    What has exploded to infinity is a number too where a bound of its order of magnitude is asked for.
+    """
     values = seed_values(frame, algorithm, task, test.measure, test.phase, test.statistic, until)
     if len(values) < 2:
         raise CannotJudge(f"{algorithm} on {task}: {len(values)} seed{'s' * (len(values) != 1)}, so no interval")
     if test.log10:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = np.log10(values)
-    bad = int((~np.isfinite(values)).sum())
+        values = np.log10(np.maximum(values, 1.0))
+    known = ~np.isnan(values) if test.log10 and isinstance(test, AtMost | AtLeast) else np.isfinite(values)
+    bad = int((~known).sum())
     if bad:
         raise CannotJudge(
             f"{algorithm} on {task}: {test.measure} is not a finite number in {bad} of {len(values)} seeds"
@@ -211,8 +238,11 @@ def outcome(
 
 
 def written(estimate: Estimate, signed: bool = False) -> str:
+    """Value and interval, of two seeds or more."""
     numbers = (f"{number:{'+' if signed else ''}.4g}" for number in (estimate.value, estimate.low, estimate.high))
     value, low, high = numbers
+    if np.isnan(estimate.low):
+        return f"{value} (no interval: its seeds do not differ)"
     return f"{value} [{low}, {high}]"
 
 

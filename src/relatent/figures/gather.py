@@ -1,13 +1,16 @@
 """A list of run folders to one tidy parquet file, and back.
 
 Columns: algorithm, task, seed, digest, phase, frames, episode, measure, value. `return` and `success` come from
-returns.csv; every array of probes.npz is a measure of its own in phase `probe`. The runs' manifests and the list of
-missing runs travel in the file's metadata, so that whoever holds the parquet can draw the figure and say what backs it.
+returns.csv; every array of probes.npz is a measure of its own in phase `probe`. A probe that gives X_estimate and
+bounds of the truth, X_lower and X_upper, also has X_excess_least and X_excess_most: how far the estimate lies above the
+truth. The runs' manifests and the list of missing runs travel in the file's metadata, so that whoever holds the parquet
+can draw the figure and say what backs it.
 """
 
 import io
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,8 @@ class Gathered:
     """One a run: run, algorithm, task, seed, digest, manifest."""
     missing: list[str]
     """Run folders that were asked for and are not finished."""
+    diverged: list[str]
+    """Those of them whose training ended because a number became NaN."""
 
     @property
     def partial(self) -> bool:
@@ -62,10 +67,36 @@ def gather(run_list: Path, out: Path, partial: bool = False) -> None:
         manifest = read_manifest(run / "manifest.json")
         if digest != spec_digest(canonical(manifest["spec"])) or seed != manifest["spec"].get("seed"):
             raise RelatentError(f"{run}: its manifest is of another run than its folder's name says")
+        check_files(run, manifest, found[0])
         runs.append({"run": run.as_posix(), **identity, "manifest": manifest})
     if not tables:
         raise RelatentError(f"{run_list}: its runs recorded neither returns nor probes")
-    write_gathered(Path(out), pd.concat(tables, ignore_index=True), runs, [run.as_posix() for run in missing])
+    absent = [run.as_posix() for run in missing]
+    diverged = [run.as_posix() for run in missing if has_diverged(run)]
+    write_gathered(Path(out), pd.concat(tables, ignore_index=True), runs, absent, diverged)
+
+
+def check_files(run: Path, manifest: dict[str, Any], returns: pd.DataFrame) -> None:
+    """Refuse a finished run whose files are not those that it wrote. Early manifests have no digests."""
+    for name, stated in manifest.get("files_sha256", {}).items():
+        if not (run / name).is_file() or sha256((run / name).read_bytes()).hexdigest() != stated:
+            raise RelatentError(f"{run / name}: not the file that the run wrote, by the sha256 in its manifest")
+    if "study" in manifest["spec"]:
+        return
+    frames, every = manifest["frames"], manifest["spec"]["training"]["eval_every"]
+    last = max(returns.loc[returns["phase"] == "eval", "frames"], default=None)
+    if last is None or last // every < frames // every:
+        raise RelatentError(
+            f"{run / 'returns.csv'}: cut short: its last evaluation is at frame {last} of {frames} frames, "
+            f"expected one every {every}"
+        )
+
+
+def has_diverged(run: Path) -> bool:
+    """Whether the last that an unfinished run said is that a number became NaN. It would at every new attempt."""
+    log = run / "train.log"
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    return bool(lines) and " is nan at frame " in lines[-1]
 
 
 def episodes(path: Path) -> pd.DataFrame:
@@ -86,27 +117,41 @@ def probes(run: Path) -> list[pd.DataFrame]:
     if not path.is_file():
         return []
     last = pd.read_csv(run / "returns.csv", usecols=["frames"])["frames"].max()
-    with np.load(path, allow_pickle=False) as arrays:
-        for name in sorted(arrays.files):
-            if name.endswith("_frames"):
-                continue
-            array = np.atleast_1d(arrays[name])
-            if array.ndim > 2:
-                raise RelatentError(f"{path}: {name} has {array.ndim} dimensions, expected 1 or 2")
-            frames = arrays[f"{name}_frames"] if f"{name}_frames" in arrays.files else np.full(len(array), last)
-            for measure, column in [(name, array)] if array.ndim == 1 else columns(name, array):
-                tables.append(
-                    pd.DataFrame(
-                        {
-                            "phase": "probe",
-                            "frames": np.nan_to_num(frames),
-                            "episode": np.arange(len(column)),
-                            "measure": measure,
-                            "value": column.astype(float),
-                        }
-                    )
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    arrays |= excesses(arrays)
+    for name in sorted(arrays):
+        if name.endswith("_frames"):
+            continue
+        array = np.atleast_1d(arrays[name])
+        if array.ndim > 2:
+            raise RelatentError(f"{path}: {name} has {array.ndim} dimensions, expected 1 or 2")
+        frames = arrays.get(f"{name}_frames", np.full(len(array), last))
+        for measure, column in [(name, array)] if array.ndim == 1 else columns(name, array):
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "phase": "probe",
+                        "frames": np.nan_to_num(frames),
+                        "episode": np.arange(len(column)),
+                        "measure": measure,
+                        "value": column.astype(float),
+                    }
                 )
+            )
     return tables
+
+
+def excesses(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """How far estimates lie above the truth, at least and at most. NaN where an estimate and a bound are infinite."""
+    found = {}
+    for probe in [name.removesuffix("_estimate") for name in arrays if name.endswith("_estimate")]:
+        for end, bound in (("least", f"{probe}_upper"), ("most", f"{probe}_lower")):
+            if bound in arrays:
+                with np.errstate(invalid="ignore"):
+                    found[f"{probe}_excess_{end}"] = arrays[f"{probe}_estimate"] - arrays[bound]
+                found[f"{probe}_excess_{end}_frames"] = arrays[f"{bound}_frames"]
+    return found
 
 
 def columns(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -121,10 +166,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def write_gathered(out: Path, frame: pd.DataFrame, runs: list[dict[str, Any]], missing: list[str]) -> None:
+def write_gathered(
+    out: Path, frame: pd.DataFrame, runs: list[dict[str, Any]], missing: list[str], diverged: list[str]
+) -> None:
     kinds = {"seed": "int64", "frames": "int64", "episode": "int64", "value": "float64"}
+    about = {"runs": runs, "missing": missing, "diverged": diverged}
     table = pa.Table.from_pandas(frame[COLUMNS].astype(kinds), preserve_index=False)
-    table = table.replace_schema_metadata({METADATA: json.dumps({"runs": runs, "missing": missing})})
+    table = table.replace_schema_metadata({METADATA: json.dumps(about)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     write_atomic(out, buffer.getvalue())
@@ -136,4 +184,4 @@ def read_gathered(path: Path) -> Gathered:
         about = json.loads(table.schema.metadata[METADATA])
     except (KeyError, TypeError):
         raise RelatentError(f"{path}: not written by `relatent gather`") from None
-    return Gathered(table.to_pandas(), about["runs"], about["missing"])
+    return Gathered(table.to_pandas(), about["runs"], about["missing"], about.get("diverged", []))

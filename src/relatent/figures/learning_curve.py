@@ -12,7 +12,7 @@ from relatent.figures.drawing import Drawing, task_title
 from relatent.figures.gather import Gathered
 from relatent.figures.page import Note, common_notes, seeds_phrase, sheet
 from relatent.figures.series import Curves, curves
-from relatent.figures.statistics import mean_band
+from relatent.figures.statistics import Array, mean_band
 from relatent.figures.style import GREY, Appearance, appearances
 
 FEW = 3
@@ -60,10 +60,7 @@ def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[F
 
 def draw_curve(panel: Axes, curve: Curves, style: Appearance, order: int, count: int) -> None:
     """Mean and band over seeds, and each seed thinly where they are few; the `order`th of `count` curves."""
-    thousands, (mean, low, high) = curve.frames / THOUSAND, mean_band(curve.values)
-    if len(curve.seeds) == 2:
-        # Student's t with one degree of freedom: the interval would be 9 times the range and fill every panel.
-        low, high = curve.values.min(axis=0), curve.values.max(axis=0)
+    thousands, (_, mean, low, high) = curve.frames / THOUSAND, drawn_band(curve)
     panel.fill_between(
         thousands, low, high, color=style.colour, alpha=0.17 if count <= 4 else 0.1, linewidth=0, zorder=2
     )
@@ -82,6 +79,17 @@ def draw_curve(panel: Axes, curve: Curves, style: Appearance, order: int, count:
         markeredgewidth=0.4,
         zorder=4,
     )
+
+
+def drawn_band(curve: Curves) -> tuple[str, Array, Array, Array]:
+    """Which band is drawn (`t95`, `range` of two seeds, none of one), the mean, and the band's lower and upper end.
+
+    Of two seeds, Student's t has one degree of freedom: its interval would be 9 times the range and fill every panel.
+    """
+    mean, low, high = mean_band(curve.values)
+    if len(curve.seeds) == 2:
+        return "range", mean, curve.values.min(axis=0), curve.values.max(axis=0)
+    return "t95" if len(curve.seeds) > 2 else "", mean, low, high
 
 
 def finish(panel: Axes, drawing: Drawing, bottom: bool, first: bool) -> None:
@@ -175,13 +183,13 @@ def reference_notes(check: dict[str, Any]) -> list[Note]:
 
 
 def plotted(found: Found) -> pd.DataFrame:
-    """A row a point: mean, interval, number of seeds, and each seed's value."""
+    """A row a point: mean, the band as it is drawn and which it is, number of seeds, and each seed's value."""
     tables = []
     for (algorithm, task), curve in found.items():
         if curve is None:
             continue
-        mean, low, high = mean_band(curve.values)
-        table = pd.DataFrame({"task": task, "algorithm": algorithm, "frames": curve.frames.astype(int)})
+        band, mean, low, high = drawn_band(curve)
+        table = pd.DataFrame({"task": task, "algorithm": algorithm, "band": band, "frames": curve.frames.astype(int)})
         table = table.assign(seeds=len(curve.seeds), mean=mean, low=low, high=high)
         tables.append(table.assign(**{f"seed_{seed}": curve.values[row] for row, seed in enumerate(curve.seeds)}))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -46,6 +46,7 @@ def figure_manifest(
         "files_sha256": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
         "runs": [described(run) for run in gathered.runs],
         "missing": gathered.missing,
+        "diverged": gathered.diverged,
     }
 
 
@@ -73,12 +74,12 @@ def tally(values: Iterable[str | None]) -> dict[str, int]:
 
 
 def gpus(manifest: dict[str, Any]) -> list[str]:
-    """The GPUs that a run could use."""
+    """The GPU that a run trained on; none of a run on the CPU."""
     return manifest.get("hardware", {}).get("gpus") or []
 
 
 def hours(manifests: list[dict[str, Any]]) -> dict[str, float]:
-    """Wall hours of all runs, by whether a GPU was there. A run has one thread, so `cpu` is its core hours."""
+    """Wall hours of all runs, by whether they trained on a GPU. A run has one thread, so `cpu` is its core hours."""
     spent = {"cpu": 0.0, "gpu": 0.0}
     for manifest in manifests:
         spent["gpu" if gpus(manifest) else "cpu"] += sum(manifest.get("phase_seconds", {}).values()) / 3600

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
-from relatent.figures.drawing import Drawing, figure_heading
+from relatent.figures.drawing import Drawing, figure_heading, run_parts, task_title
 from relatent.figures.gather import Gathered
 from relatent.figures.style import GREY, INK, ORANGE, VERDICT_COLOURS, VERMILION
 
@@ -75,6 +75,7 @@ def sheet(
 ) -> Sheet:
     """A page whose room for panels, their titles and their axes' names is `body` inches high."""
     width = drawing.look.width
+    notes = [*notes, *diverged_note(drawing, gathered)]
     lines = [(note, wrapped(f"{note.verdict} {note.text}".strip(), width - 2 * SIDE - NAMES)) for note in notes]
     badges, rows = badges_of(drawing, gathered), legend_rows(legend, width)
     title = f"{figure_heading(drawing)}. "
@@ -200,6 +201,18 @@ def common_notes(drawing: Drawing, check: dict[str, Any], shown: str) -> list[No
         quoted = f'"{claim["says"]}" ({claim["where"]}): {claim["text"]}.'
         notes.append(Note("Claim", quoted, claim["verdict"]))
     return notes
+
+
+def diverged_note(drawing: Drawing, gathered: Gathered) -> list[Note]:
+    """Which runs are not in the means because they never end, so that the means are of the others."""
+    names = []
+    for run in gathered.diverged:
+        algorithm, task, seed, _ = run_parts(run)
+        names.append(f"{drawing.label(algorithm)} on {task_title(task)}, seed {seed}")
+    if not names:
+        return []
+    count = "1 run became NaN and is" if len(names) == 1 else f"{len(names)} runs became NaN and are"
+    return [Note("Diverged", f"{count} left out of all means: {'; '.join(names)}.")]
 
 
 def seeds_phrase(counts: Sequence[int], wanted: int) -> str:

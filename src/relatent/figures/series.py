@@ -43,6 +43,12 @@ def curves(frame: pd.DataFrame, algorithm: str, task: str, measure: str, phase: 
     return Curves([int(seed) for seed in table.columns], table.index.to_numpy(float), table.to_numpy(float).T)
 
 
+def seeds_without(frame: pd.DataFrame, algorithm: str, task: str, measure: str, phase: str, frames: int) -> list[int]:
+    """Seeds whose curve has no point at that frame."""
+    seeds = select(frame, algorithm, task, measure, phase).groupby("seed")["frames"]
+    return [int(str(seed)) for seed, found in seeds if frames not in set(found)]
+
+
 def seed_values(
     frame: pd.DataFrame, algorithm: str, task: str, measure: str, phase: str, statistic: str, until: int | None = None
 ) -> Array:

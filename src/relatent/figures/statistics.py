@@ -38,6 +38,8 @@ class Sample:
     @classmethod
     def of(cls, values: Sequence[float] | Array) -> "Sample":
         values = np.asarray(values, dtype=float)
+        if len(values) > 1 and (values == values[0]).all():
+            return cls(float(values[0]), 0.0, len(values))  # not the little that rounding would make of it
         return cls(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan"), len(values))
 
     @property
@@ -45,9 +47,22 @@ class Sample:
         return self.std**2 / self.count
 
 
-def mean_interval(values: Sequence[float] | Array, confidence: float = 0.95) -> Estimate:
-    """Mean and Student-t interval: mean +- t_(n-1) s / sqrt(n)."""
-    return combination([Sample.of(values)], [1.0], confidence)
+def mean_interval(values: Sequence[float] | Array, confidence: float = 0.95, least: float = float("-inf")) -> Estimate:
+    """Mean and Student-t interval: mean +- t_(n-1) s / sqrt(n). It has no width where all values are the same.
+
+    Where some are +inf, it has no upper end, and for the lower one they count as the largest of the others, or as
+    `least` if that is larger: their own size would make every interval infinite at both ends.
+    """
+    values = np.asarray(values, dtype=float)
+    infinite = np.isposinf(values)
+    if infinite.any():
+        largest = max(least, float(values[~infinite].max(initial=-np.inf)))
+        found = mean_interval(np.where(infinite, largest, values), confidence)
+        return Estimate(float("inf"), found.low, float("inf"), found.degrees)
+    sample = Sample.of(values)
+    if sample.std == 0:
+        return Estimate(sample.mean, sample.mean, sample.mean, sample.count - 1)
+    return combination([sample], [1.0], confidence)
 
 
 def mean_band(curves: Array, confidence: float = 0.95) -> tuple[Array, Array, Array]:
@@ -65,14 +80,18 @@ def welch(ours: Sample, theirs: Sample, confidence: float = 0.95) -> Estimate:
 
 
 def combination(samples: Sequence[Sample], weights: Sequence[float], confidence: float = 0.95) -> Estimate:
-    """sum_i w_i mean_i with the Welch-Satterthwaite interval; variances may differ between the samples."""
+    """sum_i w_i mean_i with the Welch-Satterthwaite interval; variances may differ between the samples.
+
+    Without any variance there is no interval: seeds that do not differ, such as those of runs that never learn, do not
+    say how far off a difference may be.
+    """
     value = float(sum(w * s.mean for w, s in zip(weights, samples, strict=True)))
     if any(sample.count < 2 for sample in samples):
         return Estimate(value, float("nan"), float("nan"), float("nan"))
     terms = np.array([w**2 * s.variance_of_mean for w, s in zip(weights, samples, strict=True)])
     variance = float(terms.sum())
     if variance == 0:
-        return Estimate(value, value, value, float("inf"))
+        return Estimate(value, float("nan"), float("nan"), float("nan"))
     # Divided by the sum first: squares of very small terms would underflow.
     degrees = 1 / sum((term / variance) ** 2 / (s.count - 1) for term, s in zip(terms, samples, strict=True))
     half = float(stats.t.ppf(0.5 + confidence / 2, degrees)) * variance**0.5
@@ -80,9 +99,9 @@ def combination(samples: Sequence[Sample], weights: Sequence[float], confidence:
 
 
 def variance_ratio(ours: Sample, theirs: Sample, confidence: float = 0.95) -> Estimate:
-    """Ratio of two normal samples' variances, ours / theirs, with the F interval."""
+    """Ratio of two normal samples' variances, ours / theirs, with the F interval. None if either is zero."""
     nothing = float("nan")
-    if min(ours.count, theirs.count) < 2 or not theirs.std > 0:
+    if min(ours.count, theirs.count) < 2 or not (ours.std > 0 and theirs.std > 0):
         return Estimate(nothing, nothing, nothing, nothing)
     ratio, degrees = (ours.std / theirs.std) ** 2, (ours.count - 1, theirs.count - 1)
     tail = (1 - confidence) / 2

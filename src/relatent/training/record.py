@@ -1,6 +1,7 @@
 """The files of one run: raw returns and probes at the end, metrics and progress while it trains."""
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -93,17 +94,21 @@ class Record:
         self.series = defaultdict(list, state["series"])
 
     def finish(self, manifest: dict[str, Any]) -> None:
-        """Write the declared files; returns.csv comes last, so that its presence says that all are there."""
+        """Write the declared files, the manifest with the others' digests; returns.csv comes last, so that its presence
+        says that all are there."""
         buffer = io.BytesIO()
         series = {
             name: np.asarray(values, np.int64 if name.endswith("_frames") else np.float64)
             for name, values in sorted(self.series.items())
         }
         np.savez_compressed(buffer, **series, **self.fixed)  # type: ignore[arg-type]
-        write_atomic(self.run / "probes.npz", buffer.getvalue())
-        write_atomic(self.run / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(self.rows)
-        write_atomic(self.run / "returns.csv", text.getvalue())
+        files = {"probes.npz": buffer.getvalue(), "returns.csv": text.getvalue().encode()}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        stated = json.dumps({**manifest, "files_sha256": digests}, indent=2, sort_keys=True) + "\n"
+        write_atomic(self.run / "probes.npz", files["probes.npz"])
+        write_atomic(self.run / "manifest.json", stated)
+        write_atomic(self.run / "returns.csv", files["returns.csv"])
