@@ -44,7 +44,7 @@ def test_minimising_one_loss_moves_its_own_parameters_only(name: str, part: str)
     agent, data = precise(name), batch()
     before = deepcopy(dict(agent.named_parameters()))
     mine = {id(parameter) for parameter in parameters_of(agent, part)}
-    agent.minimise(part, loss(agent, part, data, noise_for(agent)))
+    agent.minimise(part, lambda: loss(agent, part, data, noise_for(agent)))
     for key, parameter in agent.named_parameters():
         if id(parameter) not in mine:
             assert torch.equal(parameter, before[key]), key

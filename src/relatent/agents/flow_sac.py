@@ -10,7 +10,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from relatent.nets.distributions import Gaussian, tanh_log_det
 from relatent.nets.flows import RealNVP
 from relatent.nets.learner import Learner, move_towards
 from relatent.nets.mlp import TwinQ, xavier
+from relatent.nets.noise import normal, normal_if
 
 
 @dataclass(frozen=True)
@@ -76,39 +76,28 @@ class FlowSAC(Learner):
         self.optimise("critic", self.critic.parameters(), hyper.critic_lr)
         self.optimise("alpha", [self.log_alpha], hyper.alpha_lr)
 
-    @torch.no_grad()
-    def act(
-        self, observation: np.ndarray, belief: Any, explore: bool, generator: torch.Generator
-    ) -> tuple[np.ndarray, Any]:
-        """A sample of the policy to explore with, the image of z = 0 to be judged by."""
-        state = torch.from_numpy(observation)
-        noise = torch.randn(self.action_size, generator=generator) if explore else torch.zeros(self.action_size)
-        return torch.tanh(self.actor(state, noise)[0]).numpy(), belief
+    def choose(self, observation: Tensor, belief: Any, noise: Tensor) -> tuple[Tensor, Any]:
+        """The image of a draw under the flow; the agent is judged by that of z = 0."""
+        return torch.tanh(self.actor(observation, noise)[0]), belief
 
-    def updates_due(self, before: int, after: int) -> int:
-        """One gradient update per agent step, once replay holds `update_after` frames."""
-        return int(after > self.hyper.update_after and after > before)
+    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Tensor:
+        return normal_if(explore, (self.action_size,), generator)
 
-    def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        batch = replay.sample(self.hyper.batch, generator)
-        noise = self.draw_noise(self.hyper.batch, generator)
-
-        critic_loss = self.critic_loss(batch, noise)
-        self.minimise("critic", critic_loss)
-        actor_loss, log_prob = self.actor_loss(batch, noise)
-        self.minimise("actor", actor_loss)
-        self.minimise("alpha", self.alpha_loss(log_prob.detach()))
+    def learn(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        critic_loss = self.minimise("critic", self.critic_loss, batch, noise)
+        actor_loss, log_prob = self.minimise("actor", self.actor_loss, batch, noise)
+        self.minimise("alpha", self.alpha_loss, log_prob)
         move_towards(self.target_critic, self.critic, self.hyper.tau)
         return {
-            "critic_loss": critic_loss.detach(),
-            "actor_loss": actor_loss.detach(),
+            "critic_loss": critic_loss,
+            "actor_loss": actor_loss,
             "alpha": self.log_alpha.detach().exp(),
-            "entropy": -log_prob.detach().mean(),
+            "entropy": -log_prob.mean(-1),
         }
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
         shape = (batch_size, self.action_size)
-        return Noise(torch.randn(shape, generator=generator), torch.randn(shape, generator=generator))
+        return Noise(normal(shape, generator), normal(shape, generator))
 
     def sample_action(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """A reparameterised action and its log-density, of shapes (B, action_size) and (B,)."""

@@ -11,7 +11,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from relatent.nets.batch import Batch
 from relatent.nets.distributions import Gaussian, GaussianHead, tanh_log_det
 from relatent.nets.learner import Learner, move_towards
 from relatent.nets.mlp import TwinQ, xavier
+from relatent.nets.noise import gumbel, normal, normal_if
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ class Hyper:
     """Transitions kept; the oldest make room for new ones."""
     experts: int
     """Components of the mixture."""
+
+
+class ActionNoise(NamedTuple):
+    """All draws of one action; zeros when the agent is judged."""
+
+    expert: Tensor  # (experts,), Gumbel
+    action: Tensor  # (action_size,), standard normal
 
 
 class Noise(NamedTuple):
@@ -89,47 +96,36 @@ class PMOE(Learner):
         self.optimise("critic", self.critic.parameters(), hyper.critic_lr)
         self.optimise("alpha", [self.log_alpha], hyper.alpha_lr)
 
-    @torch.no_grad()
-    def act(
-        self, observation: np.ndarray, belief: Any, explore: bool, generator: torch.Generator
-    ) -> tuple[np.ndarray, Any]:
-        """A sample of the mixture to explore with, tanh of the likeliest component's mean to be judged by."""
-        components, logits = self.actor(torch.from_numpy(observation))
-        if explore:
-            expert = int((logits + gumbel(logits.shape, generator)).argmax())
-            noise = torch.randn(self.action_size, generator=generator)
-            pre_tanh = Gaussian(components.mean[expert], components.log_std[expert]).sample(noise)
-        else:
-            pre_tanh = components.mean[int(logits.argmax())]
-        return torch.tanh(pre_tanh).numpy(), belief
+    def choose(self, observation: Tensor, belief: Any, noise: ActionNoise) -> tuple[Tensor, Any]:
+        """A sample of the mixture; tanh of the likeliest component's mean where the noise is zero."""
+        components, logits = self.actor(observation.unsqueeze(0))
+        chosen = (logits + noise.expert).argmax(-1)
+        component = Gaussian(pick(components.mean, chosen), pick(components.log_std, chosen))
+        return torch.tanh(component.sample(noise.action)).squeeze(0), belief
 
-    def updates_due(self, before: int, after: int) -> int:
-        """One gradient update per agent step, once replay holds `update_after` frames."""
-        return int(after > self.hyper.update_after and after > before)
+    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> ActionNoise:
+        shape = (self.hyper.experts,)
+        expert = gumbel(shape, generator) if explore else torch.zeros(shape, device=generator.device)
+        return ActionNoise(expert, normal_if(explore, (self.action_size,), generator))
 
-    def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        batch = replay.sample(self.hyper.batch, generator)
-        noise = self.draw_noise(self.hyper.batch, generator)
-
-        critic_loss = self.critic_loss(batch, noise)
-        self.minimise("critic", critic_loss)
-        actor_loss, log_prob = self.actor_loss(batch, noise)
-        self.minimise("actor", actor_loss)
-        self.minimise("alpha", self.alpha_loss(log_prob.detach()))
+    def learn(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        critic_loss = self.minimise("critic", self.critic_loss, batch, noise)
+        actor_loss, log_prob = self.minimise("actor", self.actor_loss, batch, noise)
+        self.minimise("alpha", self.alpha_loss, log_prob)
         move_towards(self.target_critic, self.critic, self.hyper.tau)
         return {
-            "critic_loss": critic_loss.detach(),
-            "actor_loss": actor_loss.detach(),
+            "critic_loss": critic_loss,
+            "actor_loss": actor_loss,
             "alpha": self.log_alpha.detach().exp(),
-            "entropy": -log_prob.detach().mean(),
+            "entropy": -log_prob.mean(-1),
         }
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
         shape = (batch_size, self.hyper.experts, self.action_size)
         return Noise(
             gumbel(shape[:2], generator),
-            torch.randn((batch_size, self.action_size), generator=generator),
-            torch.randn(shape, generator=generator),
+            normal((batch_size, self.action_size), generator),
+            normal(shape, generator),
         )
 
     def critic_loss(self, batch: Batch, noise: Noise) -> Tensor:
@@ -165,11 +161,6 @@ class PMOE(Learner):
     def alpha_loss(self, log_prob: Tensor) -> Tensor:
         """Raises the temperature while entropy lies below its target: -log α (log π + target entropy)."""
         return -(self.log_alpha * (log_prob + self.target_entropy)).mean()
-
-
-def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Draws of the standard Gumbel distribution."""
-    return -torch.log(torch.empty(shape).exponential_(generator=generator))
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:

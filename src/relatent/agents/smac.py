@@ -11,7 +11,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from relatent.nets.batch import Batch
 from relatent.nets.distributions import Gaussian, GaussianHead, tanh_log_det
 from relatent.nets.learner import Learner, move_towards
 from relatent.nets.mlp import TwinQ, orthogonal, xavier
+from relatent.nets.noise import normal, normal_if
 from relatent.objectives.conditional_entropy import conditional_entropy_penalty
 from relatent.objectives.log_mean_exp import log_mean_exp
 from relatent.objectives.marginal_entropy import ESTIMATORS, extra_particles
@@ -69,6 +69,13 @@ class Hyper:
     """Whether β is the weight itself (Eq 26) or is multiplied by the temperature (official code)."""
 
 
+class ActionNoise(NamedTuple):
+    """Standard normal draws for one action; those of the action are zero when the agent is judged."""
+
+    latent: Tensor  # (latent,)
+    action: Tensor  # (action_size,)
+
+
 class PolicyNoise(NamedTuple):
     """Standard normal draws for one action per state and K + 1 latents."""
 
@@ -111,43 +118,31 @@ class SMAC(Learner):
         self.optimise("critic", self.critic.parameters(), hyper.critic_lr)
         self.optimise("alpha", [self.log_alpha], hyper.alpha_lr)
 
-    @torch.no_grad()
-    def act(
-        self, observation: np.ndarray, belief: Any, explore: bool, generator: torch.Generator
-    ) -> tuple[np.ndarray, Any]:
+    def choose(self, observation: Tensor, belief: Any, noise: ActionNoise) -> tuple[Tensor, Any]:
         """s ~ q(s|x), then a ~ π(a|s) to explore, tanh of its mean to be judged by. # Algorithm 1, line 3"""
-        latent = self.inference(torch.from_numpy(observation)).sample(
-            torch.randn(self.hyper.latent, generator=generator)
-        )
-        policy = self.policy(latent)
-        pre_tanh = policy.sample(torch.randn(self.action_size, generator=generator)) if explore else policy.mean
-        return torch.tanh(pre_tanh).numpy(), belief
+        latent = self.inference(observation).sample(noise.latent)
+        return torch.tanh(self.policy(latent).sample(noise.action)), belief
 
-    def updates_due(self, before: int, after: int) -> int:
-        """One gradient update per agent step, once replay holds `update_after` frames."""
-        return int(after > self.hyper.update_after and after > before)
+    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> ActionNoise:
+        latent = normal((self.hyper.latent,), generator)
+        return ActionNoise(latent, normal_if(explore, (self.action_size,), generator))
 
-    def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        batch = replay.sample(self.hyper.batch, generator)
-        noise = self.draw_noise(self.hyper.batch, generator)
-
-        critic_loss = self.critic_loss(batch, noise)
-        self.minimise("critic", critic_loss)
-        actor_loss, log_prob = self.actor_loss(batch, noise)
-        self.minimise("actor", actor_loss)
-        self.minimise("alpha", self.alpha_loss(log_prob.detach()))
+    def learn(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        critic_loss = self.minimise("critic", self.critic_loss, batch, noise)
+        actor_loss, log_prob = self.minimise("actor", self.actor_loss, batch, noise)
+        self.minimise("alpha", self.alpha_loss, log_prob)
         move_towards(self.target_critic, self.critic, self.hyper.tau)
         return {
-            "critic_loss": critic_loss.detach(),
-            "actor_loss": actor_loss.detach(),
+            "critic_loss": critic_loss,
+            "actor_loss": actor_loss,
             "alpha": self.log_alpha.detach().exp(),
-            "entropy": -log_prob.detach().mean(),
+            "entropy": -log_prob.mean(-1),
         }
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
         def draw() -> PolicyNoise:
-            latent = torch.randn((batch_size, self.particles, self.hyper.latent), generator=generator)
-            return PolicyNoise(latent, torch.randn((batch_size, self.action_size), generator=generator))
+            latent = normal((batch_size, self.particles, self.hyper.latent), generator)
+            return PolicyNoise(latent, normal((batch_size, self.action_size), generator))
 
         return Noise(draw(), draw())
 

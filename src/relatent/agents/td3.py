@@ -8,7 +8,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from relatent.nets.batch import Batch
 from relatent.nets.learner import Learner, move_towards
 from relatent.nets.mlp import TwinQ, mlp
+from relatent.nets.noise import normal, normal_if
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,6 @@ class Noise(NamedTuple):
 class TD3(Learner):
     """The agent. Layers start as PyTorch initialises them, as in the reference code."""
 
-    updates: Tensor
-
     def __init__(self, observation_size: int, action_size: int, hyper: Hyper) -> None:
         super().__init__()
         self.hyper, self.action_size = hyper, action_size
@@ -66,40 +64,27 @@ class TD3(Learner):
         self.critic = TwinQ(observation_size, action_size, hyper.width, hyper.layers)
         self.target_actor = deepcopy(self.actor).requires_grad_(False)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
-        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))  # a checkpoint keeps the delay's phase
+        self.period = hyper.policy_delay
         self.optimise("actor", self.actor.parameters(), hyper.actor_lr)
         self.optimise("critic", self.critic.parameters(), hyper.critic_lr)
 
-    @torch.no_grad()
-    def act(
-        self, observation: np.ndarray, belief: Any, explore: bool, generator: torch.Generator
-    ) -> tuple[np.ndarray, Any]:
+    def choose(self, observation: Tensor, belief: Any, noise: Tensor) -> tuple[Tensor, Any]:
         """The policy's action, with noise to explore."""
-        action = self.actor(torch.from_numpy(observation))
-        if explore:
-            noise = torch.randn(self.action_size, generator=generator)
-            action = (action + self.hyper.exploration_noise * noise).clamp(-1, 1)
-        return action.numpy(), belief
+        return (self.actor(observation) + self.hyper.exploration_noise * noise).clamp(-1, 1), belief
 
-    def updates_due(self, before: int, after: int) -> int:
-        """One gradient update per agent step, once replay holds `update_after` frames."""
-        return int(after > self.hyper.update_after and after > before)
+    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Tensor:
+        return normal_if(explore, (self.action_size,), generator)
 
-    def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        batch = replay.sample(self.hyper.batch, generator)
-        critic_loss = self.critic_loss(batch, self.draw_noise(self.hyper.batch, generator))
-        self.minimise("critic", critic_loss)
-        metrics = {"critic_loss": critic_loss.detach()}
-        self.updates += 1
-        if int(self.updates) % self.hyper.policy_delay == 0:
-            actor_loss = self.actor_loss(batch)
-            self.minimise("actor", actor_loss)
+    def learn(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        metrics = {"critic_loss": self.minimise("critic", self.critic_loss, batch, noise)}
+        if self.updates % self.hyper.policy_delay == 0:
+            self.minimise("actor", self.actor_loss, batch)
             move_towards(self.target_critic, self.critic, self.hyper.tau)
             move_towards(self.target_actor, self.actor, self.hyper.tau)
         return metrics
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
-        return Noise(torch.randn((batch_size, self.action_size), generator=generator))
+        return Noise(normal((batch_size, self.action_size), generator))
 
     def critic_loss(self, batch: Batch, noise: Noise) -> Tensor:
         """Both Q-functions' squared error to r + γ min Q̄(x', π̄(x') + clipped noise)."""

@@ -1,10 +1,19 @@
-"""What every agent needs to take gradient steps and to be saved with its optimisers."""
+"""What every agent needs to act, to take gradient steps and to be saved with its optimisers.
 
-from collections.abc import Iterable
+An agent writes four pure functions: `choose` (an action from observation, belief and noise), its losses (from batch and
+noise), `learn` (the order of one update's steps), and draws all noise beforehand. Nothing in them draws, logs, copies
+to the host or branches on data. What runs them may therefore compile them, capture them in a CUDA graph or give their
+parameters a leading axis of seeds, and no agent knows. The price is one rule: what `learn` does outside of losses
+works on trailing axes only (`log_prob.mean(-1)`, not `log_prob.mean()`).
+"""
+
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 
 class Learner(nn.Module):
@@ -14,30 +23,120 @@ class Learner(nn.Module):
     the critic's gradients and can never move the critic.
     """
 
+    hyper: Any
+    period = 1
+    """`learn` branches on nothing but `updates % period`."""
+
     def __init__(self) -> None:
         super().__init__()
         self.optimisers: dict[str, torch.optim.Adam] = {}
+        self.clip_norms: dict[str, float] = {}
+        self.updates = 0  # begun so far
+        self.evaluate: Callable[..., Any] = directly  # replaced by what compiles losses
 
-    def optimise(self, name: str, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
-        """Give `parameters` an Adam optimiser under `name`."""
+    def choose(self, observation: Tensor, belief: Any, noise: Any) -> tuple[Tensor, Any]:
+        """An action in [-1, 1] and the next belief."""
+        raise NotImplementedError
+
+    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Any:
+        """The draws of one `choose`; zeros where nothing is explored, for the action to be judged by."""
+        raise NotImplementedError
+
+    def learn(self, batch: Any, noise: Any) -> dict[str, Tensor]:
+        """One update; returns metrics, one number each."""
+        raise NotImplementedError
+
+    def draw_noise(self, batch_size: int, generator: torch.Generator) -> Any:
+        """The draws of one `learn`, on the generator's device."""
+        raise NotImplementedError
+
+    def probe(self, name: str, replay: Any, generator: torch.Generator) -> dict[str, float]:
+        """What some figures measure of an agent while it learns."""
+        raise NotImplementedError(f"{type(self).__name__} has no probe {name!r}")
+
+    @torch.no_grad()
+    def act(
+        self, observation: np.ndarray, belief: Any, explore: bool, generator: torch.Generator
+    ) -> tuple[np.ndarray, Any]:
+        """An action of the environment's own kind, and the next belief."""
+        device = next(self.parameters()).device
+        noise = tree_map_only(Tensor, lambda draw: draw.to(device), self.draw_action_noise(explore, generator))
+        action, belief = self.choose(torch.from_numpy(observation).to(device), belief, noise)
+        return action.cpu().numpy(), belief
+
+    def updates_due(self, before: int, after: int) -> int:
+        """One gradient update per agent step, once replay holds `update_after` frames."""
+        return int(after > self.hyper.update_after and after > before)
+
+    def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw a batch, then noise, then learn from them."""
+        batch = replay.sample(self.hyper.batch, generator)
+        noise = self.draw_noise(self.hyper.batch, generator)
+        self.updates += 1
+        return self.learn(batch, noise)
+
+    def optimise(
+        self, name: str, parameters: Iterable[nn.Parameter], learning_rate: float, clip_norm: float | None = None
+    ) -> None:
+        """Give `parameters` an Adam optimiser under `name`, their common gradient's norm limited to `clip_norm`."""
         self.optimisers[name] = torch.optim.Adam(list(parameters), lr=learning_rate, fused=True)
+        if clip_norm is not None:
+            self.clip_norms[name] = clip_norm
 
-    def minimise(self, name: str, loss: Tensor) -> None:
-        """One step of the named optimiser down the gradient of a scalar loss."""
+    def minimise(self, name: str, loss: Callable[..., Any], *inputs: Any) -> Any:
+        """One step of the named optimiser down the gradient of `loss(*inputs)`, a scalar or a tuple that begins with
+        one; returns what the loss returned, without its graph."""
+        outputs = self.evaluate(loss, *inputs)
         optimiser = self.optimisers[name]
-        parameters = optimiser.param_groups[0]["params"]
-        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.grad = gradient
-        optimiser.step()
+        gradients = torch.autograd.grad(scalar(outputs), optimiser.param_groups[0]["params"])
+        if name in self.clip_norms:
+            gradients = clip_by_norm(gradients, self.clip_norms[name])
+        step(optimiser, gradients)
+        return detached(outputs)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The optimisers' state, stored by PyTorch beside the parameters."""
-        return {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+        """The optimisers' state and the updates' number, stored by PyTorch beside the parameters."""
+        optimisers = {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+        return {"updates": self.updates, "optimisers": optimisers}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restore what `get_extra_state` returned."""
+        self.updates = state["updates"]
         for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state[name])
+            optimiser.load_state_dict(state["optimisers"][name])
+
+
+def directly(loss: Callable[..., Any], *inputs: Any) -> Any:
+    """Evaluate a loss as it is written."""
+    return loss(*inputs)
+
+
+def scalar(outputs: Any) -> Tensor:
+    """What is to be minimised among a loss's outputs."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def detached(outputs: Any) -> Any:
+    """The same tensors without their graphs."""
+    return tree_map_only(Tensor, Tensor.detach, outputs)
+
+
+def step(optimiser: torch.optim.Adam, gradients: Iterable[Tensor]) -> None:
+    """One step of the optimiser with these gradients of its parameters.
+
+    The fused kernel walks memory from end to end and takes a transposed gradient for another one without a word.
+    """
+    for parameter, gradient in zip(optimiser.param_groups[0]["params"], gradients, strict=True):
+        parameter.grad = gradient.contiguous()
+    optimiser.step()
+
+
+def clip_by_norm(gradients: tuple[Tensor, ...], limit: float) -> tuple[Tensor, ...]:
+    """Scale gradients down to a common Euclidean norm of `limit` where theirs is larger, as
+    torch.nn.utils.clip_grad_norm_ does, but without touching the originals."""
+    norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()
+    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+    return tuple(gradient * factor for gradient in gradients)
 
 
 @torch.no_grad()
