@@ -27,7 +27,7 @@ from relatent.agents import agent_class, hyper_class
 from relatent.commands.cost import count, synthetic_replay
 from relatent.commands.throughput import FILE, Row, merge, read, write
 from relatent.envs import make
-from relatent.specs.catalog import Catalog
+from relatent.specs.catalog import Catalog, Job
 from relatent.specs.errors import RelatentError, unknown
 from relatent.training.provenance import cpu_model
 from relatent.training.train import train
@@ -73,17 +73,11 @@ def bench(
 ) -> None:
     """Measure the algorithms of `figures` on one task, and all their tasks' simulators; print, and keep if told."""
     effort = QUICK if quick else FULL
-    jobs = [job for figure in figures for job in catalog.jobs(budget, figure) if "training" in json.loads(job.spec)]
-    specs = {job.algorithm: json.loads(job.spec) for job in reversed(jobs) if not job.planned}
-    for name in algorithms or ():
-        if name not in specs:
-            raise RelatentError(f"bench: {unknown('algorithm', name, specs)}")
-    changes = {key: value for key, value in replaced.items() if value is not None}
+    jobs, specs = chosen_specs(catalog, figures, budget, algorithms, task, replaced)
     measured = []
-    for name in algorithms or sorted(specs):
-        spec = {**specs[name], "env": {**specs[name]["env"], "task": task}}
+    for name, spec in specs.items():
         console.print(f"measuring {name} ...", style="dim")
-        measured.append(measure(name, {**spec, "hyper": {**spec["hyper"], **changes}}, effort))
+        measured.append(measure(name, spec, effort))
     tasks = {task: json.loads(jobs[0].spec)["env"] | {"task": task}}
     if not algorithms:
         tasks |= {spec["env"]["task"]: spec["env"] for spec in (json.loads(job.spec) for job in jobs)}
@@ -93,6 +87,61 @@ def bench(
         path = catalog.root / FILE
         write(path, merge(read(path), [one.row for one in measured] + simulators))
         console.print(f"written to {FILE}")
+
+
+def bench_ways(
+    catalog: Catalog,
+    figures: list[str],
+    budget: str,
+    algorithms: list[str] | None,
+    task: str,
+    replaced: dict[str, int | None],
+    quick: bool,
+    seeds: list[int],
+    gpus: int,
+    peer: bool,
+    console: Console,
+) -> None:
+    """Measure the ways to compute the algorithms' updates, and print what each gains."""
+    from relatent.commands import ways
+    from relatent.commands.peer import require_peer
+    from relatent.commands.training import acceleration
+
+    torch.set_num_threads(1)
+    effort, device = QUICK if quick else FULL, acceleration(gpus, False).device
+    if peer:
+        require_peer()
+    for name, spec in chosen_specs(catalog, figures, budget, algorithms, task, replaced)[1].items():
+        console.print(f"building {name} ...", style="dim")
+        found = ways.ways(spec, seeds, device, peer)
+        ways.show(console, name, found, ways.measure(found, effort.rounds, effort.round_seconds, device))
+    console.print(
+        "ms: one update of every seed. upd./s: of all seeds together. speed-up: of upd./s over the first line's.\n"
+        f"memory: by which the process grew. On {device}.",
+        style="dim",
+    )
+
+
+def chosen_specs(
+    catalog: Catalog,
+    figures: list[str],
+    budget: str,
+    algorithms: list[str] | None,
+    task: str,
+    replaced: dict[str, int | None],
+) -> tuple[list[Job], dict[str, dict[str, Any]]]:
+    """The figures' jobs, and by algorithm the spec of one of its runs, put on one task and with values replaced."""
+    jobs = [job for figure in figures for job in catalog.jobs(budget, figure) if "training" in json.loads(job.spec)]
+    specs = {job.algorithm: json.loads(job.spec) for job in reversed(jobs) if not job.planned}
+    for name in algorithms or ():
+        if name not in specs:
+            raise RelatentError(f"bench: {unknown('algorithm', name, specs)}")
+    changes = {key: value for key, value in replaced.items() if value is not None}
+    chosen = {name: specs[name] for name in algorithms or sorted(specs)}
+    return jobs, {
+        name: {**spec, "env": {**spec["env"], "task": task}, "hyper": {**spec["hyper"], **changes}}
+        for name, spec in chosen.items()
+    }
 
 
 def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:

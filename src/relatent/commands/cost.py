@@ -39,9 +39,9 @@ def count(update: Callable[[], Any]) -> float:
     return counter.get_total_flops() / UPDATES
 
 
-def synthetic_replay(observation_size: int, action_size: int, transitions: int) -> Replay:
+def synthetic_replay(observation_size: int, action_size: int, transitions: int, device: str = "cpu") -> Replay:
     """Replay of random numbers, in episodes of at most 1000 steps."""
-    random, replay = np.random.default_rng(0), Replay(transitions, observation_size, action_size)
+    random, replay = np.random.default_rng(0), Replay(transitions, observation_size, action_size, device)
     for step in range(transitions):
         observation, following = random.standard_normal((2, observation_size), np.float32)
         action = random.uniform(-1, 1, action_size).astype(np.float32)

@@ -24,6 +24,6 @@ def derive(seed: int, stream: Stream, *position: int) -> int:
     return int(np.random.SeedSequence([seed, stream, *position]).generate_state(1)[0])
 
 
-def generator(seed: int, stream: Stream, *position: int) -> torch.Generator:
-    """A generator for one stream of a run at a position."""
-    return torch.Generator().manual_seed(derive(seed, stream, *position))
+def generator(seed: int, stream: Stream, *position: int, device: str = "cpu") -> torch.Generator:
+    """A generator for one stream of a run at a position. Devices draw different numbers from the same seed."""
+    return torch.Generator(device).manual_seed(derive(seed, stream, *position))

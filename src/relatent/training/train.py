@@ -1,11 +1,11 @@
-"""The composition root: one spec in, one run folder out."""
+"""The composition root: specs in, run folders out."""
 
 import fcntl
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -15,43 +15,102 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch at import
 
 import torch
 
-from relatent.agents import AGENTS, agent_class, hyper_class
 from relatent.envs import make
-from relatent.specs.canonical import canonical, digest
 from relatent.specs.errors import RelatentError
-from relatent.training import loop
-from relatent.training.checkpoint import Checkpoint, GeneratorState
+from relatent.training import finished
+from relatent.training.acceleration import Acceleration, accelerate
 from relatent.training.clock import PhaseClock
 from relatent.training.provenance import ROOT, run_manifest, source
-from relatent.training.record import NotANumber, Record
-from relatent.training.replay import Replay
-from relatent.training.seeds import Stream, derive, generator
+from relatent.training.record import Record
+from relatent.training.remote_env import RemoteEnv
+from relatent.training.session import Session, prepare
+from relatent.training.together import Meeting, Member, Pause, ask
 
 CHECKPOINT_SECONDS = 30.0
+AS_WRITTEN = Acceleration()
 
 
 class Interrupted(BaseException):
     """SIGTERM or SIGINT arrived. Raised wherever the run is: every moment of it is safe to leave."""
 
 
-def train(spec: dict[str, Any], run: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
+def train(
+    spec: dict[str, Any],
+    run: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    how: Acceleration = AS_WRITTEN,
+    one_of_many: bool = False,
+) -> None:
     """Train what `spec` says and write its declared files into `run`, continuing from a checkpoint if there is one.
 
-    Raises RelatentError with one clear line when the agent does not exist, the folder is in use, or a metric is NaN,
-    and Interrupted on SIGTERM; then the checkpoint stays.
+    `one_of_many` keeps a finished run's files for a job that has others to finish. Raises RelatentError with one clear
+    line when the agent does not exist, the folder is in use, or a metric is NaN, and Interrupted on SIGTERM; then the
+    checkpoint stays.
     """
-    torch.set_num_threads(1)
-    source(ROOT)  # the commit that trains, even if another is checked out before the end
-    run.mkdir(parents=True, exist_ok=True)
-    with locked(run), interruptible():
-        if (run / "returns.csv").exists():
-            print(f"{run} is finished already", flush=True)
+    begin()
+    with entered(run) as unfinished, interruptible():
+        if not unfinished:
             return
         if "study" in spec:
             study(spec, run)
         else:
-            reinforcement(spec, run, checkpoint_seconds)
-        (run / "progress.json").unlink(missing_ok=True)
+            session = prepare(spec, run, checkpoint_seconds, how)
+            accelerate(session.agent, how)
+            session.train(session.agent, one_of_many, [])
+
+
+def train_together(
+    specs: list[dict[str, Any]],
+    runs: list[Path],
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    how: Acceleration = AS_WRITTEN,
+) -> None:
+    """Train runs that differ in their seed only in this process, each as `train` does, their updates as one.
+
+    Finished ones are left out. One that fails does not stop the others; at the end RelatentError has every failure in
+    one line. Raises Interrupted on SIGTERM; then all checkpoints stay.
+    """
+    begin()
+    make_env = make if how.device == "cpu" else elsewhere  # on a CPU there is nothing to wait for
+    with ExitStack() as folders, interruptible():
+        unfinished = [run for run in runs if folders.enter_context(entered(run))]
+        sessions = [
+            prepare(spec, run, checkpoint_seconds, how, make_env)
+            for spec, run in zip(specs, runs, strict=True)
+            if run in unfinished
+        ]
+        if not sessions:
+            return
+        meeting = Meeting([session.agent for session in sessions], how)
+        errors = meeting.hold([part(session, sessions) for session in sessions])
+    failed = [str(error) for error in errors if error]
+    if failed:
+        raise RelatentError(f"{len(failed)} of {len(runs)} runs failed: {'; '.join(failed)}")
+
+
+def part(session: Session, sessions: list[Session]) -> Any:
+    """What one run does in a meeting."""
+    others = [other.run for other in sessions if other is not session]
+
+    def run(member: Member) -> None:
+        try:
+            session.train(member, True, others)
+        finally:
+            session.env.close()
+            session.eval_env.close()
+
+    return run
+
+
+def elsewhere(env_spec: dict[str, Any]) -> RemoteEnv:
+    """An environment that computes while other runs are served."""
+    return RemoteEnv(env_spec, lambda: ask(Pause()))
+
+
+def begin() -> None:
+    """What every training process does first."""
+    torch.set_num_threads(1)
+    source(ROOT)  # the commit that trains, even if another is checked out before the end
 
 
 def study(spec: dict[str, Any], run: Path) -> None:
@@ -61,36 +120,19 @@ def study(spec: dict[str, Any], run: Path) -> None:
     import_module(f"relatent.studies.{spec['study']}").run(spec, record)
     clock.enter("logging")
     record.finish(run_manifest(spec, run, clock.seconds, resumes=0, frames=0))
+    (run / "progress.json").unlink(missing_ok=True)
 
 
-def reinforcement(spec: dict[str, Any], run: Path, checkpoint_seconds: float) -> None:
-    """An agent in an environment."""
-    if spec["agent"] not in AGENTS:
-        raise RelatentError(f"{run}: agent {spec['agent']!r} is planned but not written yet, so it cannot be trained")
-    clock, record, seed = PhaseClock(), Record(run), spec["seed"]
-    plan = loop.Plan(
-        seed=seed,
-        action_repeat=spec["env"].get("action_repeat", 1),
-        probes=tuple(spec.get("probes", ())),
-        **spec["training"],
-    )
-    env, eval_env = make(spec["env"]), make(spec["env"])
-    observation_size, action_size = env.observation_space.shape[0], env.action_space.shape[0]  # type: ignore[index]
-    hyper = hyper_class(spec["agent"])(**spec["hyper"])
-    torch.manual_seed(derive(seed, Stream.INITIALISATION))  # for the layers' own initialisers only
-    agent = agent_class(spec["agent"])(observation_size, action_size, hyper)
-    replay = Replay(min(hyper.replay, plan.frames // plan.action_repeat), observation_size, action_size)
-    updates = generator(seed, Stream.UPDATES)
-    parts = {"agent": agent, "record": record, "updates": GeneratorState(updates)}
-    checkpoint = Checkpoint(run / "checkpoint", parts, replay, checkpoint_seconds, digest(canonical(spec)))
-    try:
-        resumes = loop.train(plan, env, eval_env, agent, replay, record, checkpoint, updates, clock)
-    except NotANumber as error:
-        last = checkpoint.newest()
-        where = f"frame {last['position']['frames']}" if last else "none"
-        raise NotANumber(f"{error}; last good checkpoint: {where}") from None
-    record.finish(run_manifest(spec, run, clock.seconds, resumes=resumes, frames=plan.frames))
-    checkpoint.remove()
+@contextmanager
+def entered(run: Path) -> Iterator[bool]:
+    """Hold the run's folder, and say whether anything is left to do in it."""
+    run.mkdir(parents=True, exist_ok=True)
+    with locked(run):
+        finished.take_up(run)
+        done = (run / "returns.csv").exists()
+        if done:
+            print(f"{run} is finished already", flush=True)
+        yield not done
 
 
 @contextmanager

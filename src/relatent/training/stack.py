@@ -1,0 +1,116 @@
+"""Agents that differ in their seed only, updated as one: parameters with a leading axis of seeds, losses under vmap.
+
+The agents stay whole. Their parameters become views of the stacked ones, so that acting alone, saving, and each agent's
+own Adam go on as before, and what a checkpoint holds does not depend on how the run was trained. `learn` runs once, on
+a facade: an agent of the same class whose parameters are the stacked ones and whose `minimise` differentiates the sum
+of all seeds' losses. A seed's parameters enter its own loss only, so that the sum's gradient is every seed's gradient.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_map
+
+from relatent.nets.learner import Learner, clip_by_norm, detached, scalar, step
+
+
+class StackedLearner(Learner):
+    """What a facade does otherwise than the agent whose class it extends."""
+
+    agents: list[Learner]
+    stacked_methods: dict[str, Callable[..., Any]]
+
+    def minimise(self, name: str, loss: Callable[..., Any], *inputs: Any) -> Any:
+        """One step of every agent's optimiser down its own gradient; outputs have a leading axis of seeds."""
+        outputs = self.evaluate(self.over_seeds(loss.__name__), self.state(), *inputs)
+        parameters = self.optimisers[name].param_groups[0]["params"]
+        gradients = torch.autograd.grad(scalar(outputs).sum(), parameters)
+        if name in self.clip_norms:
+            gradients = vmap(lambda *each: clip_by_norm(each, self.clip_norms[name]))(*gradients)
+        for number, agent in enumerate(self.agents):
+            step(agent.optimisers[name], [gradient[number] for gradient in gradients])
+        return detached(outputs)
+
+    def state(self) -> dict[str, Tensor]:
+        """All stacked tensors, by name."""
+        return dict(self.named_parameters()) | dict(self.named_buffers())
+
+    def action(self, observation: Tensor, noise: Any) -> Tensor:
+        """What an agent without a belief chooses."""
+        return self.choose(observation, None, noise)[0]
+
+    def over_seeds(self, method: str) -> Callable[..., Any]:
+        """A method of the agent as a function of stacked state and stacked inputs; the same one each time."""
+        if method not in self.stacked_methods:
+            call = Call(self, method)
+
+            def one_seed(state: dict[str, Tensor], *inputs: Any) -> Any:
+                return functional_call(call, {f"agent.{key}": value for key, value in state.items()}, inputs)
+
+            self.stacked_methods[method] = vmap(one_seed)
+        return self.stacked_methods[method]
+
+
+class Call(nn.Module):
+    """A method of a module as a module, which is what `functional_call` takes."""
+
+    def __init__(self, agent: nn.Module, method: str) -> None:
+        super().__init__()
+        self.agent, self.method = agent, method
+
+    def forward(self, *inputs: Any) -> Any:
+        return getattr(self.agent, self.method)(*inputs)
+
+
+class Stack:
+    """Agents of one class and equal sizes, in the order given."""
+
+    def __init__(self, agents: Sequence[Learner]) -> None:
+        self.agents = list(agents)
+        first = self.agents[0]
+        self.facade = deepcopy(first)
+        self.facade.__class__ = type(f"Stacked{type(first).__name__}", (StackedLearner, type(first)), {})
+        assert isinstance(self.facade, StackedLearner)
+        self.facade.agents, self.facade.stacked_methods = self.agents, {}
+        replaced: dict[int, Tensor] = {}
+        for name, tensor in [*self.facade.named_parameters(), *self.facade.named_buffers()]:
+            owner, _, leaf = name.rpartition(".")
+            stacked = self._stacked(name, isinstance(tensor, nn.Parameter) and tensor.requires_grad)
+            replaced[id(tensor)] = stacked
+            module = self.facade.get_submodule(owner)
+            (module._parameters if leaf in module._parameters else module._buffers)[leaf] = stacked  # type: ignore[assignment]
+        for optimiser in self.facade.optimisers.values():
+            group = optimiser.param_groups[0]
+            group["params"] = [replaced[id(parameter)] for parameter in group["params"]]
+
+    def _stacked(self, name: str, requires_grad: bool) -> Tensor:
+        """All agents' tensors of this name in one, of which theirs become views."""
+        theirs = [dict(agent.named_parameters()) | dict(agent.named_buffers()) for agent in self.agents]
+        storage = torch.stack([tensors[name].detach() for tensors in theirs])
+        for tensors, view in zip(theirs, storage, strict=True):
+            tensors[name].data = view
+        return nn.Parameter(storage, requires_grad) if isinstance(theirs[0][name], nn.Parameter) else storage
+
+    def learn(self, batches: Sequence[Any], noises: Sequence[Any]) -> list[dict[str, Tensor]]:
+        """One update of every agent, from its own batch and noise; returns each agent's metrics.
+
+        All must have begun the same number of updates, modulo the period of their class.
+        """
+        self.facade.updates = self.agents[0].updates
+        metrics = self.facade.learn(stacked(batches), stacked(noises))
+        return [{name: value[number] for name, value in metrics.items()} for number in range(len(self.agents))]
+
+    @torch.no_grad()
+    def choose(self, observations: Sequence[Tensor], noises: Sequence[Any]) -> Tensor:
+        """Every agent's action, (S, action_size). For agents without a belief."""
+        assert isinstance(self.facade, StackedLearner)
+        return self.facade.over_seeds("action")(self.facade.state(), torch.stack(list(observations)), stacked(noises))
+
+
+def stacked(trees: Sequence[Any]) -> Any:
+    """Trees of tensors as one tree of tensors with a leading axis."""
+    return tree_map(lambda *leaves: torch.stack(leaves), *trees)
