@@ -108,13 +108,17 @@ STAND_IN = '''\
 """Writes what the stages write, and fails where they would."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 stages = argparse.ArgumentParser().add_subparsers(dest="stage", required=True)
 train = stages.add_parser("train")
-train.add_argument("--spec", required=True)
-train.add_argument("--run", type=Path, required=True)
+train.add_argument("--spec")
+train.add_argument("--run", type=Path)
+train.add_argument("--pack", type=Path)
+train.add_argument("--gpus", type=int, required=True)
+train.add_argument("--at-once", type=int)
 gather = stages.add_parser("gather")
 gather.add_argument("runs", type=Path)
 gather.add_argument("out", type=Path)
@@ -130,8 +134,10 @@ draw.add_argument("--drawing", type=Path, required=True)
 parsers = {"train": train, "gather": gather, "check": check, "draw": draw}
 given = parsers[sys.argv[1]].parse_args(sys.argv[2:])
 if sys.argv[1] == "train":
-    for name in ("probes.npz", "manifest.json", "returns.csv"):
-        (given.run / name).write_text(given.spec)
+    both = [{"run": given.run, "spec": given.spec}] if given.spec else json.loads(given.pack.read_text())
+    for one in both:
+        for name in ("probes.npz", "manifest.json", "returns.csv"):
+            Path(one["run"], name).write_text(json.dumps(one["spec"]) if given.pack else one["spec"])
 elif sys.argv[1] == "gather":
     runs = given.runs.read_text().split()
     given.out.write_text("".join(Path(run, "returns.csv").read_text() for run in runs))
@@ -143,6 +149,13 @@ else:
     for suffix in (".pdf", ".svg", ".csv", ".json"):
         given.out.with_suffix(suffix).write_text("<svg/>")
 '''
+
+
+IMAGES = """\
+images:
+  cpu: {id: "sha256:ID", base: debian, packages: "sha256:ID", recipe: "sha256:ID"}
+  cuda: {id: "sha256:ID", base: debian, packages: "sha256:ID", recipe: "sha256:ID"}
+""".replace("ID", 64 * "0")
 
 
 def write_config(root: Path, paper: str = PAPER, budgets: str = BUDGETS) -> Path:
@@ -165,12 +178,14 @@ def write_project(root: Path) -> Path:
     """All that Snakemake needs."""
     write_config(root)
     package = root / "src/relatent"
-    for name in ("__init__.py", "specs"):
+    for name in ("__init__.py", "cluster", "specs"):
         copy = shutil.copytree if (ROOT / "src/relatent" / name).is_dir() else shutil.copy2
         copy(ROOT / "src/relatent" / name, package / name)
     (package / "__main__.py").write_text(STAND_IN)
     shutil.copy2(ROOT / "Snakefile", root)
     shutil.copytree(ROOT / "workflow", root / "workflow")
+    (root / "containers").mkdir()
+    (root / "containers/images.yaml").write_text(IMAGES)
     for name in ("slurm", "profiles"):
         shutil.copy2(ROOT / name, root / name, follow_symlinks=False)
     return root

@@ -84,7 +84,7 @@ def resources(project: Project) -> None:
 
 
 def shell_command(project: Project) -> None:
-    project.edit("workflow/rules/train.smk", "python -m relatent train", "python -u -m relatent train")
+    project.edit("workflow/rules/train.smk", "python -m relatent train --spec", "python -u -m relatent train --spec")
     project.edit("workflow/rules/figures.smk", "python -m relatent draw", "python -u -m relatent draw")
 
 

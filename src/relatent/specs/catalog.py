@@ -97,6 +97,10 @@ class Catalog:
             raise SpecError(f"run {run!r}: no figure asks for it; its values or its name have changed")
         return self._runs[budget][run]
 
+    def all_jobs(self) -> dict[str, Job]:
+        """Every run that some figure asks for at some budget, by its folder."""
+        return {job.run: job for budget in self.budgets for figure in self.figures for job in self.jobs(budget, figure)}
+
     def drawing(self, budget: str, figure: str) -> dict[str, Any]:
         """All that decides how a figure is drawn and judged."""
         entry, paper = self.figure(budget, figure)
