@@ -14,10 +14,12 @@ min_version("9.27")
 report: "workflow/report/workflow.rst"
 
 
-container: "containers/relatent.sif"
-
-
 include: "workflow/rules/common.smk"
+
+
+container: image
+
+
 include: "workflow/rules/train.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/check.smk"

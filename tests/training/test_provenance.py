@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from relatent.specs.engine import IMAGE_VARIABLE
 from relatent.training import provenance
 
 
@@ -63,14 +64,28 @@ def test_file_digest(tmp_path: Path) -> None:
     assert provenance.file_digest(tmp_path / "none") is None
 
 
-def test_image_is_what_the_environment_or_the_file_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(provenance.IMAGE_VARIABLE, raising=False)
+def test_image_is_what_the_image_says_itself_or_its_starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(IMAGE_VARIABLE, raising=False)
     monkeypatch.setattr(provenance, "IMAGE_FILE", tmp_path / "relatent-image")
     assert provenance.image() is None
+    monkeypatch.setenv(IMAGE_VARIABLE, "sha256:def")
+    assert provenance.image() == "sha256:def"
     (tmp_path / "relatent-image").write_text("sha256:abc\n")
     assert provenance.image() == "sha256:abc"
-    monkeypatch.setenv(provenance.IMAGE_VARIABLE, "sha256:def")
-    assert provenance.image() == "sha256:def"
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", []), ("cuda:1", ["card 1"])])
+def test_a_run_names_the_gpu_that_it_used_and_no_other(
+    device: str, gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a computer with two, which a run on the CPU sees as well."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card {torch.device(device).index}")
+    provenance.hardware.cache_clear()
+    assert provenance.hardware(device)["gpus"] == gpus
+    provenance.hardware.cache_clear()
 
 
 def test_manifest_of_a_run_is_complete_and_names_no_host() -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from relatent.specs.engine import find_engine
+from relatent.specs.errors import RelatentError
+from relatent.specs.images import chosen_image
 from relatent.training.provenance import cpu_model, usable_cores, version
 
 OK, MISSING, PROBLEM = "ok", "missing", "problem"
@@ -37,7 +40,7 @@ def examine(root: Path) -> Iterator[Check]:
     yield cores()
     yield tool("git", ["git", "--version"], "manifests cannot name the commit", "apt-get install git")
     yield tool("Slurm", ["sbatch", "--version"], "--profile slurm", "use a login node of a cluster")
-    yield containers()
+    yield containers(root)
     yield gpu()
     yield opengl()
     yield matmul()
@@ -107,14 +110,23 @@ def tool(name: str, command: list[str], lost: str, advice: str) -> Check:
     return Check(name, OK if works else MISSING, said, "" if works else f"without it: no {lost}; {advice}")
 
 
-def containers() -> Check:
-    """Any program that runs container images; Snakemake itself calls Apptainer only."""
-    for command in ("apptainer", "podman", "docker"):
-        if shutil.which(command):
-            works, said = run([command, "--version"])
-            if works:
-                return Check("containers", OK, said)
-    return Check("containers", MISSING, "no apptainer, podman or docker", "only needed to run inside the pinned image")
+def containers(root: Path) -> Check:
+    """What runs container images here, and whether it has the pinned one."""
+    try:
+        engine = find_engine(root)
+        image = chosen_image(root, None, "cpu", engine.shim)
+    except RelatentError as error:
+        return Check("containers", MISSING, str(error), "only needed to run inside the pinned image")
+    works, said = run([engine.runs, "--version"])
+    if not works:
+        return Check("containers", MISSING, said, f"{engine.runs} is installed but does not work")
+    if engine.shim:
+        here, _ = run([engine.runs, "image", "inspect", image.removeprefix("docker://")])
+    else:
+        here = (root / image).is_file()
+    if here:
+        return Check("containers", OK, f"{said}, with the pinned image", "snakemake --profile profiles/container")
+    return Check("containers", OK, f"{said}, without the pinned image", "make image, to run inside it")
 
 
 def gpu() -> Check:

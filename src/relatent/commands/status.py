@@ -11,6 +11,7 @@ from rich.table import Table
 
 from relatent.commands.progress import duration, expect, finished, look
 from relatent.specs.catalog import Catalog, Job
+from relatent.specs.images import pinned_digests
 from relatent.specs.verdicts import verdict_words
 from relatent.training.provenance import usable_cores
 
@@ -46,8 +47,8 @@ def figure_states(catalog: Catalog) -> Iterator[FigureState]:
 
 def figure_state(root: Path, budget: str, figure: str, jobs: list[Job]) -> FigureState:
     """From the figure's manifest, and the runs that are finished."""
-    folder = Path("paper_figures") if budget == "paper" else Path("paper_figures") / budget
-    manifest = read_manifest(root / folder / f"{figure}.json")
+    path = figure_manifest(root, budget, figure)
+    manifest = read_manifest(path)
     done = sum(finished(root / job.run) for job in jobs)
     if manifest is None:
         drawn = "planned" if any(job.planned for job in jobs) else "not drawn"
@@ -58,11 +59,16 @@ def figure_state(root: Path, budget: str, figure: str, jobs: list[Job]) -> Figur
     else:
         drawn = "partial" if manifest["partial"] else "up to date"
     seeds = f"{manifest['seeds_drawn']} of {manifest['seeds_wanted']}"
-    return FigureState(figure, budget, drawn, seeds, done, len(jobs), verdict_words(root / folder / f"{figure}.json"))
+    return FigureState(figure, budget, drawn, seeds, done, len(jobs), verdict_words(path))
+
+
+def figure_manifest(root: Path, budget: str, figure: str) -> Path:
+    """Where a drawn figure's manifest lies; at the paper's budget, the published one."""
+    return root / "paper_figures" / ("" if budget == "paper" else budget) / f"{figure}.json"
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """A figure's manifest; None where it is not drawn."""
+    """A manifest of a figure or a run; None where there is none."""
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError):
@@ -77,9 +83,26 @@ def unfinished(catalog: Catalog) -> dict[str, Job]:
     return {run: job for run, job in jobs.items() if (catalog.root / run / "progress.json").is_file()}
 
 
+def other_images(catalog: Catalog) -> Iterator[str]:
+    """A line for each drawn figure that shows runs made in another image than the pinned ones, and one for such runs in
+    this clone. A run outside of any image has none, which is no difference."""
+    pinned = {"none", *pinned_digests(catalog.root)}
+    for figure in catalog.figures:
+        for budget in reversed(catalog.budgets):
+            images = (read_manifest(figure_manifest(catalog.root, budget, figure)) or {}).get("images", {})
+            if other := sum(count for image, count in images.items() if image not in pinned):
+                yield f"{figure} at the {budget} budget: {other} of its runs"
+    runs = {run for budget in catalog.budgets for figure in catalog.figures for run in catalog.runs(budget, figure)}
+    made_in = [read_manifest(catalog.root / run / "manifest.json") for run in runs]
+    if other := sum((manifest or {}).get("image") not in (None, *pinned) for manifest in made_in):
+        yield f"runs here: {other}"
+
+
 def show(console: Console, catalog: Catalog) -> None:
     """All of it, as tables. A figure of which nothing exists takes one row, whatever its budgets."""
     console.print(figures_table(figure_states(catalog)))
+    if other := list(other_images(catalog)):
+        console.print(f"\nmade in another image than the pinned one: {'; '.join(other)}", highlight=False)
     begun = unfinished(catalog)
     if not begun:
         return

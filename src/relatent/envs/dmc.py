@@ -15,6 +15,8 @@ from dm_control import suite
 from relatent.envs import gl
 from relatent.specs.errors import RelatentError
 
+FRAME = 84  # pixels
+
 
 def split(task: str) -> tuple[str, str]:
     """Domain and task of a name: `cartpole_swingup_sparse` is (cartpole, swingup_sparse), `ball_in_cup_catch` is
@@ -47,6 +49,15 @@ class DMC(gymnasium.Env):
         except (mujoco.FatalError, RuntimeError) as error:
             if "opengl" in str(error).lower():
                 raise RelatentError(f"this task {gl.NEEDED} ({error})") from None
+            raise
+
+    def render(self) -> np.ndarray:
+        """The scene as the task's first camera sees it: uint8, FRAME x FRAME x 3, red, green and blue."""
+        try:
+            return self.env.physics.render(FRAME, FRAME, camera_id=0)
+        except (mujoco.FatalError, RuntimeError) as error:
+            if "opengl" in str(error).lower():
+                raise RelatentError(f"a picture {gl.NEEDED} ({error})") from None
             raise
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:

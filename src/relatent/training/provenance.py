@@ -16,17 +16,26 @@ from typing import Any
 
 import psutil
 
+from relatent.specs.engine import IMAGE_VARIABLE
+
 ROOT = Path(__file__).resolve().parents[3]  # the clone that this package runs from
 CODE = ("src", "config", "workflow", "containers", "Snakefile", "pyproject.toml")  # what can decide a result
 PACKAGES = ("torch", "numpy", "mujoco", "dm-control", "gymnasium")
-IMAGE_VARIABLE, IMAGE_FILE = "RELATENT_IMAGE", Path("/etc/relatent-image")
+IMAGE_FILE = Path("/etc/relatent-image")
 
 
 def run_manifest(
-    spec: dict[str, Any], run: Path, phase_seconds: dict[str, float], *, resumes: int, frames: int
+    spec: dict[str, Any],
+    run: Path,
+    phase_seconds: dict[str, float],
+    *,
+    resumes: int,
+    frames: int,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """The content of a finished run's manifest.json. `phase_seconds` is wall time by phase, over all processes of the
-    run; `started` is when the process that finished it began. Times are ISO 8601 in UTC."""
+    run; `started` is when the process that finished it began. Times are ISO 8601 in UTC. `device` is where it trained,
+    as PyTorch names it."""
     return {
         "spec": spec,
         "run": run.as_posix(),
@@ -39,7 +48,7 @@ def run_manifest(
         "lock_sha256": file_digest(ROOT / "containers/requirements.lock"),
         "image": image(),
         "software": software(),
-        "hardware": hardware(),
+        "hardware": hardware(device),
     }
 
 
@@ -75,9 +84,13 @@ def file_digest(path: Path) -> str | None:
 
 
 def image() -> str | None:
-    """Id of the container image this process runs in, as its builder or starter states it; None outside of one."""
-    stated = os.environ.get(IMAGE_VARIABLE) or (IMAGE_FILE.read_text().strip() if IMAGE_FILE.is_file() else "")
-    return stated or None
+    """Id of the container image this process runs in; None outside of one.
+
+    A .sif file has it inside. In podman and docker the starter states it, who asked the engine; of an image that was
+    fetched from a registry by Apptainer, it is the digest that the registry has it under.
+    """
+    inside = IMAGE_FILE.read_text().strip() if IMAGE_FILE.is_file() else ""
+    return inside or os.environ.get(IMAGE_VARIABLE) or None
 
 
 def version(package: str) -> str | None:
@@ -104,15 +117,15 @@ def software() -> dict[str, Any]:
 
 
 @cache
-def hardware() -> dict[str, Any]:
-    """CPU, memory and GPUs of this machine."""
+def hardware(device: str) -> dict[str, Any]:
+    """CPU and memory of this machine, and the GPU that a run on `device` uses, however many others it sees."""
     import torch
 
     return {
         "cpu": cpu_model(),
         "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "gpus": [torch.cuda.get_device_name(device)] if torch.device(device).type == "cuda" else [],
     }
 
 
