@@ -1,6 +1,10 @@
 # make demo    set up, then train and draw what a laptop reproduces in minutes
 # make test    set up, then run every test
 # make lint    formatters, linters, types, import contracts, schema
+# make image   build the container image (VARIANT=cpu or cuda) and compare it with its pin; make image-pin renews the pin
+# make test-containers    the same runs on this machine, in podman and in Apptainer
+# make test-slurm    the workflow on a real Slurm cluster of this machine, and all that goes wrong on one
+# make peer    install what `relatent bench --peer` times beside this project's SAC
 # make report  one HTML page with every figure that was drawn here
 # make lock    choose package versions anew, with their hashes
 
@@ -8,6 +12,7 @@ ifndef PYTHON
 PYTHON := $(shell command -v python3.11 || command -v python3)
 endif
 TORCH  ?= torch==2.13.0
+VARIANT ?= cpu
 BIN    := .venv/bin
 
 # One thread a process: parallelism is processes. The rules of the workflow call `python` and `relatent`.
@@ -16,7 +21,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SHELL := /bin/bash
 
-.PHONY: demo test setup lint report lock clean
+.PHONY: demo test setup lint report lock clean image image-pin test-containers test-slurm peer
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -53,11 +58,35 @@ report: setup
 	@snakemake --report report.html -- $(wildcard paper_figures/*/*.pdf)
 	@echo "report.html"
 
+image: setup
+	@containers/build.sh $(VARIANT)
+
+image-pin: setup
+	@RENEW=1 containers/build.sh $(VARIANT)
+
+test-containers: setup
+	@python -m pytest tests/containers
+
+# More workers than cores: most of them wait for Slurm.
+test-slurm: setup
+	@if tests/slurm/install.sh; then python -m pytest tests/slurm -n 6 --dist worksteal -rs; fi
+
+peer: setup
+	@python -m pip install --quiet --quiet --no-deps --require-hashes -r containers/peer.lock
+
 lock:
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet pip-tools
+	build/lock/bin/python -m pip install --quiet pip-tools uv
 	build/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --upgrade --no-header \
 	  --no-emit-index-url --no-emit-find-links --output-file containers/requirements.lock containers/requirements.in
+	$(call lock_torch,cpu,$(TORCH)+cpu)
+	$(call lock_torch,cuda,$(TORCH))
+
+# PyTorch of the images, with what it needs at the versions of requirements.lock. Its +cpu build is in no default index.
+lock_torch = echo "$(2)" | build/lock/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
+  --python-version 3.11 --python-platform x86_64-manylinux_2_28 --constraints containers/requirements.lock \
+  $(if $(filter cpu,$(1)),$(addprefix --find-links ,$(PIP_FIND_LINKS)) $(addprefix --index ,$(TORCH_INDEX))) \
+  --no-emit-find-links --no-emit-index-url --output-file containers/torch-$(1).lock -
 
 # Runs stay: they cost hours. `rm -r runs` removes them.
 clean:

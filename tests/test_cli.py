@@ -42,7 +42,7 @@ def test_every_command_has_help(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["train"], "error: train: give either --figure NAME or --spec JSON"),
+        (["train"], "error: train: give either --figure NAME, --spec JSON or --pack FILE"),
         (["train", "--spec", "{"], "error: --spec: not JSON"),
         (["train", "--spec", "[]"], "error: --spec: expected a JSON object"),
         (["train", "--figure", "smac_fig4"], "error: smac_fig4 has several algorithms, give --algorithm (one of: "),

@@ -12,7 +12,6 @@ import typer
 from relatent.specs.errors import RelatentError
 
 USER_ERROR = 2
-INTERRUPTED = 75  # EX_TEMPFAIL: the run stopped with a checkpoint; the same command continues it
 
 app = typer.Typer(
     name="relatent",
@@ -49,13 +48,18 @@ def relatent() -> None:
 def train(
     spec: Annotated[str | None, typer.Option(help="The run's spec as JSON. What Snakemake passes.")] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder; follows from the spec if left out.")] = None,
+    pack: Annotated[Path | None, typer.Option(help="A file of several runs. What Snakemake passes.")] = None,
     figure: FigureOption = None,
     budget: Budget = "smoke",
     algorithm: Annotated[str | None, typer.Option(help="An algorithm of the figure, such as smac.")] = None,
     task: Annotated[str | None, typer.Option(help="A task of the figure, such as cartpole_swingup.")] = None,
     seed: Annotated[int, typer.Option(help="A seed of the figure.")] = 0,
+    gpus: Annotated[int, typer.Option(help="GPUs to train on, 0 or 1.")] = 0,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile losses: slow to start, then faster.")] = False,
+    at_once: Annotated[int, typer.Option(help="Runs of a pack at once, where they share no GPU.")] = 1,
+    one_of_many: Annotated[bool, typer.Option("--one-of-many", hidden=True)] = False,
 ) -> None:
-    """Train one run: one algorithm, one task, one seed.
+    """Train one run: one algorithm, one task, one seed. Or a pack of runs that differ in their seed.
 
     \b
     Example, a run that smac_fig4 needs at its smallest budget:
@@ -66,8 +70,12 @@ def train(
     """
     from relatent.commands.pick import folder_by_hand, one_job
 
-    if (spec is None) == (figure is None):
-        raise RelatentError("train: give either --figure NAME or --spec JSON")
+    if [spec, pack, figure].count(None) != 2:
+        raise RelatentError("train: give either --figure NAME, --spec JSON or --pack FILE")
+    if pack is not None:
+        from relatent.commands.training import train_pack
+
+        raise typer.Exit(train_pack(existing(pack), at_once, gpus, compiled))
     if figure is not None:
         job = one_job(enter_clone(), figure, budget, algorithm, task, seed)
         chosen, folder = json.loads(job.spec), run or Path(job.run)
@@ -77,15 +85,12 @@ def train(
             raise RelatentError("--spec: expected a key `agent` or `study`")
         folder = run or folder_by_hand(chosen)
 
-    from relatent.training.train import Interrupted
-    from relatent.training.train import train as train_run
+    from relatent.commands.training import train_run
 
-    try:
-        train_run(chosen, folder)
-    except Interrupted:
-        raise typer.Exit(INTERRUPTED) from None
-    if figure is not None:
+    code = train_run(chosen, folder, gpus, compiled, one_of_many)
+    if figure is not None and code == 0:
         print(folder / "returns.csv")
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -208,6 +213,10 @@ def bench(
     batch: Annotated[int | None, typer.Option(help="Replaces every algorithm's batch.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds an algorithm; rough.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Put the speeds into config/throughput.csv.")] = False,
+    ways: Annotated[bool, typer.Option("--ways", help="Compare updates as written, compiled, captured.")] = False,
+    seeds: Annotated[list[int] | None, typer.Option(help="With --ways: seeds in one process; 1, 5, 10.")] = None,
+    gpus: Annotated[int, typer.Option(help="With --ways: GPUs to measure on, 0 or 1.")] = 0,
+    peer: Annotated[bool, typer.Option("--peer", help="With --ways: Stable-Baselines3's SAC beside ours.")] = False,
 ) -> None:
     """Measure how fast this machine trains, on one thread.
 
@@ -218,12 +227,18 @@ def bench(
       relatent bench --quick --algorithm sac
       relatent bench --algorithm sac --width 256 --batch 256
       relatent bench --write
+      relatent bench --ways --seeds 1 --seeds 5 --algorithm sac --width 256 --peer
     """
     catalog = enter_clone()
     from relatent.commands.bench import bench as bench_machine
+    from relatent.commands.bench import bench_ways
 
     replaced = {"width": width, "batch": batch}
     figures = figure or ["smac_fig4", "smac_fig11"]
+    if ways:
+        counts = seeds or [1, 5, 10]
+        bench_ways(catalog, figures, budget, algorithm, task, replaced, quick, counts, gpus, peer, console())
+        return
     bench_machine(catalog, figures, budget, algorithm, task, replaced, quick, write, console())
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from relatent.commands import doctor
 from relatent.commands.doctor import MISSING, OK, PROBLEM, Check
+from relatent.specs.images import Pin, write_pins
 
 
 @pytest.fixture
@@ -23,17 +24,32 @@ def install(folder: Path, name: str, script: str) -> None:
 
 
 @pytest.mark.usefixtures("programs")
-def test_missing_optional_programs_are_named_with_what_they_are_for() -> None:
-    for check in (doctor.containers(), doctor.gpu(), doctor.tool("Slurm", ["sbatch"], "cluster", "go there")):
+def test_missing_optional_programs_are_named_with_what_they_are_for(tmp_path: Path) -> None:
+    for check in (doctor.containers(tmp_path), doctor.gpu(), doctor.tool("Slurm", ["sbatch"], "cluster", "go there")):
         assert check.state == MISSING
         assert check.advice
 
 
+def test_the_pinned_image(programs: Path, tmp_path: Path) -> None:
+    digest = f"sha256:{'1' * 64}"
+    write_pins(tmp_path, {"cpu": Pin(id=digest, base="debian", packages=digest, recipe=digest)})
+    install(programs, "podman", f'[ "$1" != image ] && echo podman version 4.3.1 || [ "$3" = {digest} ]')
+    assert doctor.containers(tmp_path).found == "podman version 4.3.1, with the pinned image"
+    install(programs, "podman", '[ "$1" != image ] && echo podman version 4.3.1')
+    assert doctor.containers(tmp_path).found == "podman version 4.3.1, without the pinned image"
+    install(programs, "apptainer", "echo apptainer version 1.4.5")
+    assert doctor.containers(tmp_path).advice == "make image, to run inside it"
+    (tmp_path / "containers/relatent-cpu-111111111111.sif").touch()
+    assert doctor.containers(tmp_path).found == "apptainer version 1.4.5, with the pinned image"
+    install(programs, "apptainer", "echo broken >&2; exit 1")
+    assert doctor.containers(tmp_path) == Check(
+        "containers", MISSING, "broken", "apptainer is installed but does not work"
+    )
+
+
 def test_programs_that_work(programs: Path) -> None:
-    install(programs, "podman", "echo podman version 4.3.1")
     install(programs, "sbatch", "echo slurm 22.05")
     install(programs, "nvidia-smi", "echo NVIDIA H200, 143771 MiB")
-    assert doctor.containers() == Check("containers", OK, "podman version 4.3.1")
     assert doctor.tool("Slurm", ["sbatch", "--version"], "", "").found == "slurm 22.05"
     assert doctor.gpu().state == OK
 

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from relatent.commands.status import FigureState, figure_state, figures_table
+from relatent.commands.status import FigureState, figure_state, figures_table, other_images
+from relatent.specs.catalog import Catalog
+from relatent.specs.images import Pin, write_pins
 from tests.commands.jobs import job
+from tests.specs.toy import write_config
 
 JOBS = [job(seed=seed) for seed in range(2)]
 
@@ -53,6 +56,24 @@ def test_finished_runs_are_counted(tmp_path: Path) -> None:
     (tmp_path / JOBS[1].run).mkdir(parents=True)
     (tmp_path / JOBS[1].run / "returns.csv").touch()
     assert figure_state(tmp_path, "smoke", "toy_fig1", JOBS).done == 1
+
+
+def test_what_was_made_in_another_image_than_the_pinned_one_is_named(tmp_path: Path) -> None:
+    catalog = Catalog.load(write_config(tmp_path))
+    pinned, pushed, other = (f"sha256:{digit * 64}" for digit in "123")
+    write_pins(tmp_path, {"cpu": Pin(id=pinned, base="debian", packages=other, recipe=other, registry=pushed)})
+    assert list(other_images(catalog)) == []
+    images = {"none": 3, pinned: 2, pushed: 1}
+    (tmp_path / "paper_figures/small").mkdir(parents=True)
+    manifest = tmp_path / "paper_figures/small/toy_a.json"
+    manifest.write_text(json.dumps({"images": images}))
+    assert list(other_images(catalog)) == []
+    manifest.write_text(json.dumps({"images": images | {other: 4}}))
+    runs = catalog.runs("small", "toy_a")
+    for run, image in zip(runs, (None, other), strict=True):
+        (tmp_path / run).mkdir(parents=True)
+        (tmp_path / run / "manifest.json").write_text(json.dumps({"image": image}))
+    assert list(other_images(catalog)) == ["toy_a at the small budget: 4 of its runs", "runs here: 1"]
 
 
 def test_a_figure_of_which_nothing_exists_takes_one_row() -> None:

@@ -91,6 +91,19 @@ def test_rewards_of_repeated_frames_are_summed() -> None:
         np.testing.assert_array_equal(observation, both[1][0])
 
 
+def test_a_picture_is_of_the_scene_and_a_seed_decides_it() -> None:
+    env = make({"suite": "dmc", "task": "cheetah_run", "action_repeat": 4})
+    pictures = []
+    for seed in (1, 2, 1):
+        env.reset(seed=seed)
+        env.step(np.ones(6))
+        pictures.append(env.render())
+    assert (pictures[0].shape, pictures[0].dtype) == ((84, 84, 3), np.uint8)
+    assert pictures[0].std() > 10
+    assert (pictures[0] != pictures[1]).any()
+    np.testing.assert_array_equal(pictures[0], pictures[2])
+
+
 def test_an_unknown_task_is_one_line() -> None:
     with pytest.raises(RelatentError, match="no task 'wlaker_run'"):
         make({"suite": "dmc", "task": "wlaker_run", "action_repeat": 1})
@@ -116,18 +129,23 @@ def test_an_unscaled_tasks_actions_arrive_as_they_are() -> None:
     np.testing.assert_allclose(env.unwrapped.env.physics.data.ctrl, action, atol=1e-7)
 
 
-def test_without_opengl_only_tasks_that_need_it_are_refused_and_in_one_line() -> None:
+@pytest.mark.parametrize(("needs", "what"), [("terrain.reset(seed=0)", "this task"), ("state.render()", "a picture")])
+def test_without_opengl_only_what_needs_it_is_refused_and_in_one_line(needs: str, what: str) -> None:
     code = """
 from relatent.envs import make
-make({"suite": "dmc", "task": "cartpole_swingup", "action_repeat": 1}).reset(seed=0)
+state = make({"suite": "dmc", "task": "cartpole_swingup", "action_repeat": 1})
+state.reset(seed=0)
+terrain = make({"suite": "dmc", "task": "quadruped_escape", "action_repeat": 1})
 try:
-    make({"suite": "dmc", "task": "quadruped_escape", "action_repeat": 1}).reset(seed=0)
+    NEEDS
 except Exception as error:
     print(type(error).__name__, error)
 """
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
     environment["MUJOCO_GL"] = "glfw"  # which needs a display
-    completed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    completed = subprocess.run(
+        [sys.executable, "-c", code.replace("NEEDS", needs)], env=environment, capture_output=True, text=True
+    )
     assert completed.returncode == 0, completed.stderr
-    assert completed.stdout.startswith("RelatentError this task needs an OpenGL context")
+    assert completed.stdout.startswith(f"RelatentError {what} needs an OpenGL context")
     assert completed.stdout.count("\n") == 1

@@ -20,14 +20,14 @@ def profile(name: str) -> dict[str, object]:
 def test_links_at_the_root_make_profiles_found() -> None:
     assert str((ROOT / "slurm").readlink()) == "workflow/profiles/slurm"
     assert str((ROOT / "profiles").readlink()) == "workflow/profiles"
-    assert PROFILES == ["ci", "container", "default", "local", "slurm"]
+    assert PROFILES == ["ci", "container", "container-gpu", "default", "local", "slurm"]
 
 
 def test_the_default_profile_holds_only_what_never_differs() -> None:
     # It overrides every other profile, so an executor, cores or a deployment method in it would win everywhere.
     keys = set(profile("default"))
-    assert keys == {"rerun-triggers", "rerun-incomplete", "keep-going", "scheduler", "show-failed-logs"}
-    assert profile("default")["rerun-triggers"] == ["mtime", "input", "params"]
+    assert keys == {"rerun-triggers", "rerun-incomplete", "nolock", "keep-going", "scheduler", "show-failed-logs"}
+    assert profile("default")["rerun-triggers"] == ["mtime", "input"]
 
 
 @pytest.mark.parametrize("name", [name for name in PROFILES if name != "default"])

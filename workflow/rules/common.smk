@@ -1,18 +1,34 @@
 # Look-ups for the rules; what they look up is made in src/relatent/specs.
 import sys
+from functools import cache
 from pathlib import Path
 from shlex import quote
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
+from relatent.cluster.call import begin
 from relatent.specs.catalog import Catalog
+from relatent.specs.engine import choose_container
 from relatent.specs.errors import RelatentError
+from relatent.specs.device import choose_device, on_device
 from relatent.specs.lists import write_lists
+from relatent.specs.packs import make_packs, read_packs, seeds_per_job, write_packs
+from relatent.specs.preflight import check_container, check_store
+from relatent.specs.sharing import SETTING, VARIABLE, runs_per_gpu
 from relatent.specs.verdicts import verdict_words
+
+# Jobs run in a container only where Snakemake is told so, as by profiles/container.
+CONTAINED = bool(workflow.deployment_settings.deployment_method)
 
 try:
     CATALOG = Catalog.load(ROOT)
+    RUNS_PER_GPU = runs_per_gpu(config, SETTING)
+    SEEDS_PER_JOB = seeds_per_job(config)
+    DEVICE = choose_device(config)
+    if CONTAINED:
+        check_store(workflow.deployment_settings.apptainer_prefix)
+    CONTAINER = choose_container(ROOT, config) if CONTAINED else None
 except RelatentError as error:
     sys.exit(f"error: {error}")
 
@@ -21,13 +37,19 @@ except RelatentError as error:
 if workflow.is_main_process:
     write_lists(CATALOG, Path("results"))
 
+# Packs are made anew at each plan, of what is not finished; a job that trains one reads what was planned.
+JOBS = {run: on_device(job, DEVICE) for run, job in CATALOG.all_jobs().items()}
+if workflow.is_main_process:
+    PACKS = make_packs(JOBS.values(), SEEDS_PER_JOB, ROOT)
+    write_packs(PACKS, ROOT)
+else:
+    PACKS = read_packs(ROOT, JOBS)
+
 # The rules call `python`: inside of a container the image's, otherwise the one that runs Snakemake.
-HERE = (
-    ""
-    if workflow.deployment_settings.deployment_method
-    else f"{Path(sys.executable).parent}:"
+HERE = "" if CONTAINED else f"{Path(sys.executable).parent}:"
+shell.prefix(
+    f"export {VARIABLE}={RUNS_PER_GPU} PYTHONPATH={quote(str(ROOT / 'src'))} PATH={quote(HERE)}$PATH; "
 )
-shell.prefix(f"export PYTHONPATH={quote(str(ROOT / 'src'))} PATH={quote(HERE)}$PATH; ")
 
 
 wildcard_constraints:
@@ -36,23 +58,64 @@ wildcard_constraints:
     run=r"runs/[^/]+/[^/]+/[^/]+/[^/]+/s\d+-[0-9a-f]{12}",
 
 
+@cache
+def try_container():
+    """End before the first job where the container cannot be used."""
+    settings = workflow.deployment_settings
+    # GPUs are looked for where jobs run: not on the machine that sends them to a cluster.
+    arguments = settings.apptainer_args if workflow.local_exec else ""
+    store = Path(workflow.persistence.container_img_path)
+    try:
+        check_container(ROOT, CONTAINER, store, arguments)
+    except RelatentError as error:
+        sys.exit(f"error: {error}")
+
+
+def image(wildcards):
+    """The image that a job runs in; Snakemake asks while it plans, before it fetches images and starts jobs."""
+    if CONTAINER is None:
+        return None
+    if workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun:
+        try_container()
+    return CONTAINER.image
+
+
+def job_of(wildcards):
+    return on_device(CATALOG.job(wildcards.run), DEVICE)
+
+
 def job_spec(wildcards):
-    return CATALOG.job(wildcards.run).spec
+    return job_of(wildcards).spec
 
 
 def job_cpus(wildcards):
-    return CATALOG.job(wildcards.run).resources["cpus"]
+    return job_of(wildcards).resources["cpus"]
 
 
 def job_resource(name):
     """More of it at each attempt, where a run can need more than was expected."""
 
     def resource(wildcards, attempt):
-        return CATALOG.job(wildcards.run).resources[name] * (
-            1 if name == "gpu" else attempt
-        )
+        return job_of(wildcards).resources[name] * (1 if name == "gpu" else attempt)
 
     return resource
+
+
+def pack_resource(pack, name):
+    """The same for a pack."""
+
+    def resource(wildcards, attempt):
+        return pack.resource(name) * attempt
+
+    return resource
+
+
+def begin_call():
+    """End before the first job where another call works here, or Slurm would refuse a job."""
+    try:
+        begin(workflow)
+    except RelatentError as error:
+        sys.exit(f"error: {error}")
 
 
 def refuse_planned(dag):

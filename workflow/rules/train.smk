@@ -1,5 +1,6 @@
 onstart:
     refuse_planned(workflow.dag)
+    begin_call()
 
 
 rule train:
@@ -17,4 +18,26 @@ rule train:
     params:
         spec=job_spec,
     shell:
-        "python -m relatent train --spec {params.spec:q} --run {wildcards.run} >> {log} 2>&1"
+        "python -m relatent train --spec {params.spec:q} --run {wildcards.run} --gpus {resources.gpu} >> {log} 2>&1"
+
+
+for pack in PACKS:
+
+    rule:
+        name:
+            f"train_{pack.name}"
+        output:
+            ensure(pack.outputs, non_empty=True),
+        log:
+            f"logs/packs/{pack.name}.log",
+        threads: pack.resource("cpus")
+        resources:
+            gpu=pack.resource("gpu"),
+            mem_mb=pack_resource(pack, "mem_mb"),
+            runtime=pack_resource(pack, "runtime"),
+        params:
+            pack=pack.file,
+        shell:
+            "python -m relatent train --pack {params.pack} --at-once {threads} --gpus {resources.gpu} >> {log} 2>&1"
+
+    workflow.ruleorder(f"train_{pack.name}", "train")

@@ -1,0 +1,1 @@
+"""What one call of Snakemake owes the others, and a Slurm cluster."""

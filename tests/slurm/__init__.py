@@ -1,0 +1,1 @@
+"""Snakemake on a real Slurm cluster of one machine: `make test-slurm`."""
