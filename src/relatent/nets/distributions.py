@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relatent.nets.mlp import mlp
+from relatent.nets.mlp import mlp, relu
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0  # range of log-standard deviations in SAC's reference code
 
@@ -51,7 +51,7 @@ class GaussianHead(nn.Module):
         log_std_range: tuple[float, float] | None = (LOG_STD_MIN, LOG_STD_MAX),
     ) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(mlp([inputs, *[width] * layers], init=init), nn.ReLU())
+        self.trunk = nn.Sequential(mlp([inputs, *[width] * layers], init=init), relu())
         self.mean, self.log_std = nn.Linear(width, outputs), nn.Linear(width, outputs)
         self.log_std_range = log_std_range
         if init is not None:
