@@ -205,7 +205,7 @@ class SMAC(Learner):
             inference = self.inference(state)
             chunks = []
             for _ in range(PROBE_PARTICLES // PROBE_CHUNK):
-                latent = inference.sample(torch.randn((PROBE_CHUNK, self.hyper.latent), generator=generator))
+                latent = inference.sample(normal((PROBE_CHUNK, self.hyper.latent), generator))
                 chunks.append(self.policy(latent).log_prob(sample.pre_tanh.unsqueeze(1)))
             others = torch.cat(chunks, -1) - tanh_log_det(sample.pre_tanh).unsqueeze(-1)
             estimate -= float(sample.marginal.mean()) / PROBE_STATES

@@ -112,4 +112,5 @@ def judge(
         record.episode("eval", frames, episode, total, info.get("success"))
     for number, name in enumerate(plan.probes):
         if len(replay):
-            record.probe(name, frames, agent.probe(name, replay, generator(plan.seed, Stream.PROBE, frames, number)))
+            stream = generator(plan.seed, Stream.PROBE, frames, number, device=replay.device)
+            record.probe(name, frames, agent.probe(name, replay, stream))

@@ -22,6 +22,7 @@ class Replay:
 
     def __init__(self, capacity: int, observation_size: int, action_size: int, device: str = "cpu") -> None:
         self.capacity, self.observation_size, self.action_size = capacity, observation_size, action_size
+        self.device = device
         # An episode adds one row more than it has transitions, so that 2 * capacity rows always hold the last
         # `capacity` transitions. Memory is taken as rows are written, not here.
         self.table = np.empty((2 * capacity + 1, observation_size + action_size + 3), np.float32)
