@@ -230,16 +230,15 @@ def bench(
       relatent bench --ways --seeds 1 --seeds 5 --algorithm sac --width 256 --peer
     """
     catalog = enter_clone()
+    from relatent.commands.bench import Choice, bench_ways
     from relatent.commands.bench import bench as bench_machine
-    from relatent.commands.bench import bench_ways
 
-    replaced = {"width": width, "batch": batch}
     figures = figure or ["smac_fig4", "smac_fig11"]
+    choice = Choice(figures, budget, algorithm, task, {"width": width, "batch": batch})
     if ways:
-        counts = seeds or [1, 5, 10]
-        bench_ways(catalog, figures, budget, algorithm, task, replaced, quick, counts, gpus, peer, console())
-        return
-    bench_machine(catalog, figures, budget, algorithm, task, replaced, quick, write, console())
+        bench_ways(catalog, choice, quick, seeds or [1, 5, 10], gpus, peer, console())
+    else:
+        bench_machine(catalog, choice, quick, write, console())
 
 
 @app.command()

@@ -60,26 +60,29 @@ class Measured:
     """Of the wall time of a real run's training loop, by phase."""
 
 
-def bench(
-    catalog: Catalog,
-    figures: list[str],
-    budget: str,
-    algorithms: list[str] | None,
-    task: str,
-    replaced: dict[str, int | None],
-    quick: bool,
-    write_table: bool,
-    console: Console,
-) -> None:
-    """Measure the algorithms of `figures` on one task, and all their tasks' simulators; print, and keep if told."""
+@dataclass(frozen=True)
+class Choice:
+    """What is measured."""
+
+    figures: list[str]
+    budget: str
+    algorithms: list[str] | None
+    """None is all of the figures'."""
+    task: str
+    replaced: dict[str, int | None]
+    """Hyperparameters with other values than the budget's; None leaves one alone."""
+
+
+def bench(catalog: Catalog, choice: Choice, quick: bool, write_table: bool, console: Console) -> None:
+    """Measure algorithms on one task, and all their figures' simulators; print, and keep if told."""
     effort = QUICK if quick else FULL
-    jobs, specs = chosen_specs(catalog, figures, budget, algorithms, task, replaced)
+    jobs, specs = chosen_specs(catalog, choice)
     measured = []
     for name, spec in specs.items():
         console.print(f"measuring {name} ...", style="dim")
         measured.append(measure(name, spec, effort))
-    tasks = {task: json.loads(jobs[0].spec)["env"] | {"task": task}}
-    if not algorithms:
+    tasks = {choice.task: json.loads(jobs[0].spec)["env"] | {"task": choice.task}}
+    if not choice.algorithms:
         tasks |= {spec["env"]["task"]: spec["env"] for spec in (json.loads(job.spec) for job in jobs)}
     simulators = [measure_simulator(env, effort) for _, env in sorted(tasks.items())]
     show(console, measured, simulators)
@@ -90,17 +93,7 @@ def bench(
 
 
 def bench_ways(
-    catalog: Catalog,
-    figures: list[str],
-    budget: str,
-    algorithms: list[str] | None,
-    task: str,
-    replaced: dict[str, int | None],
-    quick: bool,
-    seeds: list[int],
-    gpus: int,
-    peer: bool,
-    console: Console,
+    catalog: Catalog, choice: Choice, quick: bool, seeds: list[int], gpus: int, peer: bool, console: Console
 ) -> None:
     """Measure the ways to compute the algorithms' updates, and print what each gains."""
     from relatent.commands import ways
@@ -111,7 +104,7 @@ def bench_ways(
     effort, device = QUICK if quick else FULL, acceleration(gpus, False).device
     if peer:
         require_peer()
-    for name, spec in chosen_specs(catalog, figures, budget, algorithms, task, replaced)[1].items():
+    for name, spec in chosen_specs(catalog, choice)[1].items():
         console.print(f"building {name} ...", style="dim")
         found = ways.ways(spec, seeds, device, peer)
         ways.show(console, name, found, ways.measure(found, effort.rounds, effort.round_seconds, device))
@@ -122,24 +115,18 @@ def bench_ways(
     )
 
 
-def chosen_specs(
-    catalog: Catalog,
-    figures: list[str],
-    budget: str,
-    algorithms: list[str] | None,
-    task: str,
-    replaced: dict[str, int | None],
-) -> tuple[list[Job], dict[str, dict[str, Any]]]:
+def chosen_specs(catalog: Catalog, choice: Choice) -> tuple[list[Job], dict[str, dict[str, Any]]]:
     """The figures' jobs, and by algorithm the spec of one of its runs, put on one task and with values replaced."""
-    jobs = [job for figure in figures for job in catalog.jobs(budget, figure) if "training" in json.loads(job.spec)]
+    found = [job for figure in choice.figures for job in catalog.jobs(choice.budget, figure)]
+    jobs = [job for job in found if "training" in json.loads(job.spec)]
     specs = {job.algorithm: json.loads(job.spec) for job in reversed(jobs) if not job.planned}
-    for name in algorithms or ():
+    for name in choice.algorithms or ():
         if name not in specs:
             raise RelatentError(f"bench: {unknown('algorithm', name, specs)}")
-    changes = {key: value for key, value in replaced.items() if value is not None}
-    chosen = {name: specs[name] for name in algorithms or sorted(specs)}
+    changes = {key: value for key, value in choice.replaced.items() if value is not None}
+    chosen = {name: specs[name] for name in choice.algorithms or sorted(specs)}
     return jobs, {
-        name: {**spec, "env": {**spec["env"], "task": task}, "hyper": {**spec["hyper"], **changes}}
+        name: {**spec, "env": {**spec["env"], "task": choice.task}, "hyper": {**spec["hyper"], **changes}}
         for name, spec in chosen.items()
     }
 
