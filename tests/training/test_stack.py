@@ -124,6 +124,14 @@ def test_a_seed_that_leaves_goes_on_alone(name: str) -> None:
     assert_same([*stack.agents, restored], [*alone, alone[1]], 1e-10)
 
 
+@LEARNERS
+def test_a_stack_of_one_is_an_agent(name: str) -> None:
+    alone = agents(name)[:1]
+    stack = Stack(deepcopy(alone))
+    train(stack, alone, 10)
+    assert_same(stack.agents, alone, 1e-10)
+
+
 def test_a_nan_of_one_seed_stays_its_own() -> None:
     alone = agents("sac")
     stack = Stack(deepcopy(alone))

@@ -118,7 +118,9 @@ class Meeting:
     def serve(self, requests: dict[int, Choice | Update | Pause]) -> dict[int, Any]:
         """The answers to what the runs asked, one for each."""
         kinds = {self.kind(number, request) for number, request in requests.items()}
-        together = len(kinds) == 1 and len(requests) > 1 and kinds != {Pause}
+        # The last one that is left goes on as a stack of one, where stacks are compiled or captured.
+        worthwhile = len(requests) > 1 or self.how.compiled or self.how.graph
+        together = len(kinds) == 1 and kinds != {Pause} and worthwhile
         if together and kinds == {Choice}:
             choices = [request for request in requests.values() if isinstance(request, Choice)]
             stack = self.stack(list(requests))
