@@ -29,7 +29,8 @@ from relatent.specs.loading import check, read_yaml
 LOCK = "config/revisions.lock"
 TRAINING = "training"
 TRAINING_MODULES = (
-    *("training.train", "training.loop", "training.replay", "training.seeds", "training.record", "training.checkpoint"),
+    *("training.train", "training.session", "training.loop", "training.replay", "training.seeds", "training.record"),
+    *("training.checkpoint", "training.acceleration", "training.stack", "training.together", "training.remote_env"),
     *("envs", "envs.dmc"),
 )
 HEADER = "# Written by `python -m relatent.specs.revisions`; see its help.\n"
