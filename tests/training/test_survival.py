@@ -41,20 +41,23 @@ def episode_seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
 def test_killed_at_twenty_random_points_it_gives_the_same_bytes(
     uninterrupted, episode_seconds: float, tmp_path: Path
 ) -> None:
-    moments = random.Random(0)
-    kills = 0
+    """A machine that grows faster meanwhile finishes a run before the last kill: then another one takes the rest."""
+    moments, kills, runs = random.Random(0), 0, [tmp_path / "0"]
     while kills < 20:
-        process = start(sac_spec(), tmp_path)
+        process = start(sac_spec(), runs[-1])
         time.sleep(moments.uniform(0.0, 1.2 * episode_seconds))  # about every sixth time an episode is finished before
-        assert process.poll() is None, f"the run ended after {kills} kills; make it longer"
-        process.kill()
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        else:
+            runs.append(tmp_path / str(len(runs)))
         process.wait()
-        kills += 1
-    process = start(sac_spec(), tmp_path)
+    process = start(sac_spec(), runs[-1])
     assert process.wait(timeout=200) == 0
-    assert {name: (tmp_path / name).read_bytes() for name in FILES} == uninterrupted
-    assert json.loads((tmp_path / "manifest.json").read_text())["resumes"] > 0
-    assert not (tmp_path / "checkpoint").exists()
+    for run in runs:
+        assert {name: (run / name).read_bytes() for name in FILES} == uninterrupted
+        assert not (run / "checkpoint").exists()
+    assert sum(json.loads((run / "manifest.json").read_text())["resumes"] for run in runs) > 0
 
 
 @pytest.mark.timeout(200)
