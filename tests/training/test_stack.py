@@ -75,7 +75,7 @@ def test_losses_and_gradients_as_one(name: str) -> None:
     given = [data(agent, 0, seed) for seed, agent in enumerate(alone)]
     facade: Any = stack.facade
     inputs = stacked([one for one, _ in given]), stacked([noise for _, noise in given])
-    losses = facade.over_seeds("critic_loss")(facade.state(), *inputs)
+    losses = facade.over_seeds("critic_loss")(facade.state, *inputs)
     gradients = torch.autograd.grad(losses.sum(), list(facade.critic.parameters()))
     for seed, (agent, (its_batch, noise)) in enumerate(zip(alone, given, strict=True)):
         loss = agent.critic_loss(its_batch, noise)

@@ -86,11 +86,9 @@ def updater(spec: dict[str, Any], sizes: tuple[int, int], seeds: int, how: Accel
     accelerate(stack.facade, how)
 
     def update() -> Any:
-        batches = [replay.sample(hyper.batch, stream) for replay, stream in zip(replays, streams, strict=True)]
-        noises = [agent.draw_noise(hyper.batch, stream) for agent, stream in zip(agents, streams, strict=True)]
-        for agent in agents:
-            agent.updates += 1
-        return stack.learn(batches, noises)
+        members = zip(agents, replays, streams, strict=True)
+        drawn = [agent.draw_update(replay, stream) for agent, replay, stream in members]
+        return stack.learn([batch for batch, _ in drawn], [noise for _, noise in drawn])
 
     return update
 

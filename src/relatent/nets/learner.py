@@ -59,10 +59,15 @@ class Learner(nn.Module):
         self, observation: np.ndarray, belief: Any, explore: bool, generator: torch.Generator
     ) -> tuple[np.ndarray, Any]:
         """An action of the environment's own kind, and the next belief."""
+        seen, noise = self.draw_choice(observation, explore, generator)
+        action, belief = self.choose(seen, belief, noise)
+        return action.cpu().numpy(), belief
+
+    def draw_choice(self, observation: np.ndarray, explore: bool, generator: torch.Generator) -> tuple[Tensor, Any]:
+        """What `choose` is given, on the agent's device: the observation, and noise."""
         device = next(self.parameters()).device
         noise = tree_map_only(Tensor, lambda draw: draw.to(device), self.draw_action_noise(explore, generator))
-        action, belief = self.choose(torch.from_numpy(observation).to(device), belief, noise)
-        return action.cpu().numpy(), belief
+        return torch.from_numpy(observation).to(device), noise
 
     def updates_due(self, before: int, after: int) -> int:
         """One gradient update per agent step, once replay holds `update_after` frames."""
@@ -70,10 +75,14 @@ class Learner(nn.Module):
 
     def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw a batch, then noise, then learn from them."""
+        return self.learn(*self.draw_update(replay, generator))
+
+    def draw_update(self, replay: Any, generator: torch.Generator) -> tuple[Any, Any]:
+        """Begin an update: what `learn` is given, a batch and then noise."""
         batch = replay.sample(self.hyper.batch, generator)
         noise = self.draw_noise(self.hyper.batch, generator)
         self.updates += 1
-        return self.learn(batch, noise)
+        return batch, noise
 
     def optimise(
         self, name: str, parameters: Iterable[nn.Parameter], learning_rate: float, clip_norm: float | None = None

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relatent.specs.canonical import canonical, digest
-from relatent.specs.errors import RelatentError
 from relatent.specs.expand import Job
 from relatent.specs.files import write_if_changed
+from relatent.specs.settings import whole_number
 
 SETTING = "seeds_per_job"  # in Snakemake's config
 FOLDER = Path("results/packs")
@@ -44,10 +44,7 @@ class Pack:
 
 def seeds_per_job(config: Mapping[str, object]) -> int:
     """The setting, 1 where there is none. Raises RelatentError for anything but a whole number from 1."""
-    value = str(config.get(SETTING, 1))
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", value):
-        raise RelatentError(f"{SETTING}: found {value!r}, expected how many runs one job trains, a whole number from 1")
-    return int(value)
+    return whole_number(SETTING, str(config.get(SETTING, 1)), "how many runs one job trains")
 
 
 def make_packs(jobs: Iterable[Job], size: int, root: Path) -> list[Pack]:

@@ -7,7 +7,9 @@ a job keeps its files under a second name, undeclared, until all are finished; t
 import os
 from pathlib import Path
 
-FILES = ("probes.npz", "manifest.json", "returns.csv")  # the last says that all are there
+from relatent.specs.packs import OUTPUTS
+
+FILES = OUTPUTS[::-1]  # returns.csv is the last to be written: it says that all are there
 FOLDER = ".finished"
 
 

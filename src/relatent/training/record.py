@@ -112,3 +112,4 @@ class Record:
         write_atomic(self.run / "probes.npz", files["probes.npz"])
         write_atomic(self.run / "manifest.json", stated)
         write_atomic(self.run / "returns.csv", files["returns.csv"])
+        (self.run / "progress.json").unlink(missing_ok=True)

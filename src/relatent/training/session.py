@@ -71,7 +71,6 @@ class Session:
         if keep:
             finished.keep(self.run)
         self.checkpoint.remove()
-        (self.run / "progress.json").unlink(missing_ok=True)
 
 
 def prepare(

@@ -22,11 +22,13 @@ class StackedLearner(Learner):
     """What a facade does otherwise than the agent whose class it extends."""
 
     agents: list[Learner]
+    state: dict[str, Tensor]
+    """All stacked tensors, by their names within a Call."""
     stacked_methods: dict[str, Callable[..., Any]]
 
     def minimise(self, name: str, loss: Callable[..., Any], *inputs: Any) -> Any:
         """One step of every agent's optimiser down its own gradient; outputs have a leading axis of seeds."""
-        outputs = self.evaluate(self.over_seeds(loss.__name__), self.state(), *inputs)
+        outputs = self.evaluate(self.over_seeds(loss.__name__), self.state, *inputs)
         parameters = self.optimisers[name].param_groups[0]["params"]
         gradients = torch.autograd.grad(scalar(outputs).sum(), parameters)
         if name in self.clip_norms:
@@ -34,10 +36,6 @@ class StackedLearner(Learner):
         for number, agent in enumerate(self.agents):
             step(agent.optimisers[name], [gradient[number] for gradient in gradients])
         return detached(outputs)
-
-    def state(self) -> dict[str, Tensor]:
-        """All stacked tensors, by name."""
-        return dict(self.named_parameters()) | dict(self.named_buffers())
 
     def action(self, observation: Tensor, noise: Any) -> Tensor:
         """What an agent without a belief chooses."""
@@ -49,7 +47,7 @@ class StackedLearner(Learner):
             call = Call(self, method)
 
             def one_seed(state: dict[str, Tensor], *inputs: Any) -> Any:
-                return functional_call(call, {f"agent.{key}": value for key, value in state.items()}, inputs)
+                return functional_call(call, state, inputs)
 
             self.stacked_methods[method] = vmap(one_seed)
         return self.stacked_methods[method]
@@ -76,24 +74,18 @@ class Stack:
         self.facade.__class__ = type(f"Stacked{type(first).__name__}", (StackedLearner, type(first)), {})
         assert isinstance(self.facade, StackedLearner)
         self.facade.agents, self.facade.stacked_methods = self.agents, {}
+        self.facade.state = {}
+        theirs = [tensors_of(agent) for agent in self.agents]
         replaced: dict[int, Tensor] = {}
-        for name, tensor in [*self.facade.named_parameters(), *self.facade.named_buffers()]:
+        for name, tensor in tensors_of(self.facade).items():
             owner, _, leaf = name.rpartition(".")
-            stacked = self._stacked(name, isinstance(tensor, nn.Parameter) and tensor.requires_grad)
-            replaced[id(tensor)] = stacked
+            stacked = shared([tensors[name] for tensors in theirs])
+            replaced[id(tensor)] = self.facade.state[f"agent.{name}"] = stacked
             module = self.facade.get_submodule(owner)
             (module._parameters if leaf in module._parameters else module._buffers)[leaf] = stacked  # type: ignore[assignment]
         for optimiser in self.facade.optimisers.values():
             group = optimiser.param_groups[0]
             group["params"] = [replaced[id(parameter)] for parameter in group["params"]]
-
-    def _stacked(self, name: str, requires_grad: bool) -> Tensor:
-        """All agents' tensors of this name in one, of which theirs become views."""
-        theirs = [dict(agent.named_parameters()) | dict(agent.named_buffers()) for agent in self.agents]
-        storage = torch.stack([tensors[name].detach() for tensors in theirs])
-        for tensors, view in zip(theirs, storage, strict=True):
-            tensors[name].data = view
-        return nn.Parameter(storage, requires_grad) if isinstance(theirs[0][name], nn.Parameter) else storage
 
     def learn(self, batches: Sequence[Any], noises: Sequence[Any]) -> list[dict[str, Tensor]]:
         """One update of every agent, from its own batch and noise; returns each agent's metrics.
@@ -108,7 +100,21 @@ class Stack:
     def choose(self, observations: Sequence[Tensor], noises: Sequence[Any]) -> Tensor:
         """Every agent's action, (S, action_size). For agents without a belief."""
         assert isinstance(self.facade, StackedLearner)
-        return self.facade.over_seeds("action")(self.facade.state(), torch.stack(list(observations)), stacked(noises))
+        return self.facade.over_seeds("action")(self.facade.state, torch.stack(list(observations)), stacked(noises))
+
+
+def tensors_of(agent: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
+    return dict(agent.named_parameters()) | dict(agent.named_buffers())
+
+
+def shared(tensors: Sequence[Tensor]) -> Tensor:
+    """All agents' tensors of one name in one, of which theirs become views."""
+    storage = torch.stack([tensor.detach() for tensor in tensors])
+    for tensor, view in zip(tensors, storage, strict=True):
+        tensor.data = view
+    first = tensors[0]
+    return nn.Parameter(storage, first.requires_grad) if isinstance(first, nn.Parameter) else storage
 
 
 def stacked(trees: Sequence[Any]) -> Any:

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from greenlet import getcurrent, greenlet
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
 
 from relatent.nets.learner import Learner
 from relatent.specs.errors import RelatentError
@@ -67,17 +66,11 @@ class Member:
         """As the agent's own. On a GPU, where a launch costs more than the work, all runs act at once."""
         if self.device.type == "cpu":
             return self.agent.act(observation, belief, explore, generator)
-        noise = tree_map_only(
-            Tensor, lambda draw: draw.to(self.device), self.agent.draw_action_noise(explore, generator)
-        )
-        return ask(Choice(torch.from_numpy(observation).to(self.device), noise)), belief
+        return ask(Choice(*self.agent.draw_choice(observation, explore, generator))), belief
 
     def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
         """As the agent's own: a batch, then noise, then one update."""
-        batch = replay.sample(self.agent.hyper.batch, generator)
-        noise = self.agent.draw_noise(self.agent.hyper.batch, generator)
-        self.agent.updates += 1
-        return ask(Update(batch, noise))
+        return ask(Update(*self.agent.draw_update(replay, generator)))
 
     def probe(self, name: str, replay: Any, generator: torch.Generator) -> dict[str, float]:
         """As the agent's own."""

@@ -120,7 +120,6 @@ def study(spec: dict[str, Any], run: Path) -> None:
     import_module(f"relatent.studies.{spec['study']}").run(spec, record)
     clock.enter("logging")
     record.finish(run_manifest(spec, run, clock.seconds, resumes=0, frames=0))
-    (run / "progress.json").unlink(missing_ok=True)
 
 
 @contextmanager
