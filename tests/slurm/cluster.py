@@ -1,4 +1,4 @@
-"""A real Slurm on this machine, as root or not: two nodes of 4 CPUs and one with two stand-in GPUs, on loopback."""
+"""A real Slurm on this machine, as root or not: two nodes of 5 CPUs and one with two stand-in GPUs, on loopback."""
 
 import os
 import secrets
@@ -60,8 +60,8 @@ PropagatePrioProcess=1
 PreemptMode=REQUEUE
 GresTypes=gpu
 AccountingStorageType=accounting_storage/none
-NodeName=c1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 RealMemory=8000
-NodeName=c2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 RealMemory=8000
+NodeName=c1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=5 RealMemory=8000
+NodeName=c2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=5 RealMemory=8000
 NodeName=g1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[3]} CPUs=4 RealMemory=8000 Gres=gpu:2
 PartitionName=cpu Nodes=c[1-2] Default=YES MaxTime=4320 PriorityTier=1
 PartitionName=urgent Nodes=c[1-2] MaxTime=4320 PriorityTier=2
