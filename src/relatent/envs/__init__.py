@@ -9,7 +9,17 @@ from relatent.envs import gl
 
 gl.choose()
 
-SUITES = {"dmc": "relatent.envs.dmc", "probe": "relatent.envs.probes"}
+SUITES = {
+    "dmc": "relatent.envs.dmc",
+    "probe": "relatent.envs.probes",
+    "maze": "relatent.envs.maze",
+    "block_push": "relatent.envs.block_push",
+    "ant_push": "relatent.envs.ant_push",
+    "cabinet": "relatent.envs.cabinet",
+    "adroit": "relatent.envs.adroit",
+    "metaworld": "relatent.envs.metaworld",
+    "mujoco": "relatent.envs.mujoco",
+}
 
 
 def make(env: dict[str, Any]) -> gymnasium.Env:
