@@ -47,7 +47,7 @@ def trained(name: str, task: str, folder: Path, random_frames: int, updates: int
     env, eval_env = (make({"suite": "probe", "task": task}) for _ in range(2))
     replay, record = Replay(frames, 1, 1), Record(folder)
     checkpoint = Checkpoint(folder / "checkpoint", {}, replay, math.inf)
-    loop.train(plan, env, eval_env, agent, replay, record, checkpoint, generator(1, Stream.UPDATES), PhaseClock())
+    loop.train(plan, [env], eval_env, agent, replay, record, checkpoint, generator(1, Stream.UPDATES), PhaseClock())
     assert record.updates == updates
     return agent, record
 

@@ -58,6 +58,9 @@ class Listener:
         self.acted.append((int(observation[1]), explore))
         return torch.rand(1, generator=generator).numpy(), belief
 
+    def keep(self, belief: Any) -> None:
+        """Nothing."""
+
     def updates_due(self, before: int, after: int) -> int:
         return int(after > 10) * (after - before)
 
@@ -69,7 +72,7 @@ class Listener:
 def run(tmp_path: Path, plan: loop.Plan, env: Counter | None = None) -> tuple[Record, Listener, Counter, Replay]:
     env, agent, replay, record = env or Counter(), Listener(), Replay(100, 2, 1), Record(tmp_path)
     checkpoint = Checkpoint(tmp_path / "checkpoint", {"record": record}, replay, 1e9)
-    loop.train(plan, env, Counter(), agent, replay, record, checkpoint, generator(0, Stream.UPDATES), PhaseClock())
+    loop.train(plan, [env], Counter(), agent, replay, record, checkpoint, generator(0, Stream.UPDATES), PhaseClock())
     return record, agent, env, replay
 
 

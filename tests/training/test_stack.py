@@ -100,8 +100,9 @@ def test_metrics_and_actions_of_each_seed(name: str) -> None:
             torch.testing.assert_close(left[key], right[key], rtol=1e-10, atol=1e-12)
     observations = [torch.full((OBSERVATION,), 0.1 * seed, dtype=torch.float64) for seed in range(SEEDS)]
     noises = [agent.draw_action_noise(True, torch.Generator().manual_seed(seed)) for seed, agent in enumerate(alone)]
-    actions = stack.choose(observations, noises)
-    for action, agent, observation, noise in zip(actions, alone, observations, noises, strict=True):
+    chosen = stack.choose(observations, [None] * SEEDS, noises)
+    for (action, belief), agent, observation, noise in zip(chosen, alone, observations, noises, strict=True):
+        assert belief is None
         torch.testing.assert_close(action, agent.choose(observation, None, noise)[0], rtol=1e-9, atol=1e-12)
 
 

@@ -29,6 +29,7 @@ from relatent.commands.throughput import FILE, Row, merge, read, write
 from relatent.envs import make
 from relatent.specs.catalog import Catalog, Job
 from relatent.specs.errors import RelatentError, unknown
+from relatent.specs.suites import SUITE_TASKS
 from relatent.training.provenance import cpu_model
 from relatent.training.train import train
 
@@ -126,9 +127,14 @@ def chosen_specs(catalog: Catalog, choice: Choice) -> tuple[list[Job], dict[str,
     changes = {key: value for key, value in choice.replaced.items() if value is not None}
     chosen = {name: specs[name] for name in choice.algorithms or sorted(specs)}
     return jobs, {
-        name: {**spec, "env": {**spec["env"], "task": choice.task}, "hyper": {**spec["hyper"], **changes}}
+        name: {**spec, "env": on_task(spec["env"], choice.task), "hyper": {**spec["hyper"], **changes}}
         for name, spec in chosen.items()
     }
+
+
+def on_task(env: dict[str, Any], task: str) -> dict[str, Any]:
+    """An environment with another task, where its suite has that one."""
+    return {**env, "task": task} if task in SUITE_TASKS[env["suite"]] else env
 
 
 def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
@@ -138,7 +144,8 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     observation_size, action_size = env.observation_space.shape[0], env.action_space.shape[0]  # type: ignore[index]
     torch.manual_seed(0)
     agent = agent_class(spec["agent"])(observation_size, action_size, hyper_class(spec["agent"])(**spec["hyper"]))
-    replay, stream = synthetic_replay(observation_size, action_size, TRANSITIONS), torch.Generator().manual_seed(0)
+    replay = synthetic_replay(observation_size, action_size, TRANSITIONS, kept_size=agent.kept_size)
+    stream = torch.Generator().manual_seed(0)
 
     flops = count(lambda: agent.update(replay, stream))
     update_seconds, peak = beside_peak(lambda: agent.update(replay, stream), effort)
@@ -201,6 +208,7 @@ def loop_shares(spec: dict[str, Any], effort: Effort) -> dict[str, float]:
         **spec,
         "hyper": {**spec["hyper"], "update_after": warm},
         "training": {
+            **spec["training"],
             "frames": effort.run_frames,
             "random_frames": warm,
             "eval_every": effort.run_frames,

@@ -25,9 +25,10 @@ def update_flops(agent: str, hyper: str, observation_size: int, action_size: int
     """Operations of one update of an agent with these hyperparameters (canonical text) on a task of these sizes."""
     values = json.loads(hyper)
     learner = agent_class(agent)(
-        observation_size, action_size, hyper_class(agent)(**{**values, "batch": COUNTED_BATCH})
+        observation_size, action_size, hyper_class(agent)(**{**values, "batch": COUNTED_BATCH, "update_after": 0})
     )
-    replay, stream = synthetic_replay(observation_size, action_size, 20), torch.Generator().manual_seed(0)
+    replay = synthetic_replay(observation_size, action_size, 20, kept_size=learner.kept_size)
+    stream = torch.Generator().manual_seed(0)
     return count(lambda: learner.update(replay, stream)) * float(values["batch"]) / COUNTED_BATCH
 
 
@@ -39,12 +40,15 @@ def count(update: Callable[[], Any]) -> float:
     return counter.get_total_flops() / UPDATES
 
 
-def synthetic_replay(observation_size: int, action_size: int, transitions: int, device: str = "cpu") -> Replay:
+def synthetic_replay(
+    observation_size: int, action_size: int, transitions: int, device: str = "cpu", kept_size: int = 0
+) -> Replay:
     """Replay of random numbers, in episodes of at most 1000 steps."""
-    random, replay = np.random.default_rng(0), Replay(transitions, observation_size, action_size, device)
+    random, replay = np.random.default_rng(0), Replay(transitions, observation_size, action_size, device, kept_size)
     for step in range(transitions):
         observation, following = random.standard_normal((2, observation_size), np.float32)
         action = random.uniform(-1, 1, action_size).astype(np.float32)
         ended = step % 1000 == 999 or step == transitions - 1
-        replay.add(observation, action, random.uniform(), following, False, ended)
+        kept = random.standard_normal(kept_size, np.float32)
+        replay.add(observation, action, random.uniform(), following, False, ended, kept)
     return replay

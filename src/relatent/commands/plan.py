@@ -14,13 +14,11 @@ from relatent.commands.progress import finished
 from relatent.commands.throughput import Speed
 from relatent.specs.canonical import canonical
 from relatent.specs.catalog import Job
+from relatent.specs.suites import EPISODE_FRAMES, USUAL_EPISODE_FRAMES
 from relatent.training.provenance import usable_cores
 
 Sizes = Callable[[str], tuple[int, int] | None]
 """Observation and action size of a spec's `env` in canonical text; None where it cannot be built on this machine."""
-
-
-EPISODE_FRAMES = 1000  # every DeepMind Control task's time limit
 
 
 @dataclass(frozen=True)
@@ -84,10 +82,12 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
         return unknown
     training, hyper, env = spec["training"], spec["hyper"], spec["env"]
     judged = training["frames"] // training["eval_every"] + 1  # and once before training
-    frames = training["frames"] + judged * training["eval_episodes"] * EPISODE_FRAMES
+    episode = EPISODE_FRAMES.get(env["task"], USUAL_EPISODE_FRAMES)
+    frames = training["frames"] + judged * training["eval_episodes"] * episode
     if job.planned:
         return replace(unknown, frames=frames)
-    updates = max(0, training["frames"] - hyper["update_after"]) // env["action_repeat"]
+    repeat = env.get("action_repeat", 1)
+    updates = max(0, training["frames"] - hyper["update_after"]) // (repeat * hyper.get("update_every", 1))
     shape = sizes(canonical(env))
     if shape is None:
         return replace(unknown, frames=frames, updates=updates)
@@ -103,7 +103,7 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
         if update is None or act is None or step is None:
             hours[device] = None
         else:
-            hours[device] = (updates * update + frames / env["action_repeat"] * act + frames * step) / 3600
+            hours[device] = (updates * update + frames / repeat * act + frames * step) / 3600
     left = 0.0 if done else hours["cpu"]
     return Cost(1, int(done), frames, updates, flops * updates, hours["cpu"], hours["gpu"], left)
 

@@ -77,7 +77,7 @@ def updater(spec: dict[str, Any], sizes: tuple[int, int], seeds: int, how: Accel
         agent: Learner = agent_class(spec["agent"])(*sizes, hyper)
         place(agent, how.device)
         agents.append(agent)
-        replays.append(synthetic_replay(*sizes, TRANSITIONS, how.device))
+        replays.append(synthetic_replay(*sizes, TRANSITIONS, how.device, agent.kept_size))
     streams = [torch.Generator(how.device).manual_seed(seed) for seed in range(seeds)]
     if seeds == 1:
         accelerate(agents[0], how)

@@ -7,7 +7,7 @@ parameters a leading axis of seeds, and no agent knows. The price is one rule: w
 works on trailing axes only (`log_prob.mean(-1)`, not `log_prob.mean()`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,9 @@ class Learner(nn.Module):
 
     hyper: Any
     period = 1
-    """`learn` branches on nothing but `updates % period`."""
+    """Updates after which `learn` does the same again."""
+    kept_size = 0
+    """Numbers of its belief that the agent wants back with each transition."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +55,15 @@ class Learner(nn.Module):
     def probe(self, name: str, replay: Any, generator: torch.Generator) -> dict[str, float]:
         """What some figures measure of an agent while it learns."""
         raise NotImplementedError(f"{type(self).__name__} has no probe {name!r}")
+
+    def phase(self) -> Hashable:
+        """What `learn` may branch on, and nothing else."""
+        return self.updates % self.period
+
+    def keep(self, belief: Any) -> np.ndarray | None:
+        """The `kept_size` numbers that replay keeps of the belief that an action was chosen with."""
+        del belief
+        return None
 
     @torch.no_grad()
     def act(

@@ -6,12 +6,12 @@ from typing import Any
 
 from relatent.specs.canonical import canonical
 from relatent.specs.errors import unknown
-from relatent.specs.expand import environments, hyper, resolve, training
+from relatent.specs.expand import hyper, parts, resolve, tasks, training
 from relatent.specs.figure import Figure
 from relatent.specs.hyper import Field, hyper_fields, module_path, modules
 from relatent.specs.loading import Document
-from relatent.specs.models import SUITE_TASKS, Budget, Paper
-from relatent.specs.tasks import DMC_TASKS
+from relatent.specs.models import Budget, Paper
+from relatent.specs.suites import SUITE_TASKS
 
 PAPER = "paper"
 
@@ -25,23 +25,34 @@ def check_budgets(root: Path, document: Document, budgets: dict[str, Budget], pa
         for module, values in budget.hyper.items():
             _known(document, [*at, "hyper", module], "agent or study", module, modules(root))
             _values(document, [*at, "hyper", module], values, hyper_fields(modules(root)[module]))
+        _known_all(document, [*at, "seeds_of"], "paper", budget.seeds_of, papers)
+        for paper, lengths in budget.lengths.items():
+            _known(document, [*at, "lengths", paper], "paper", paper, papers)
+            _known_all(document, [*at, "lengths", paper], "task set", lengths, papers[paper].tasks)
         for paper, sets in budget.tasks.items():
             _known(document, [*at, "tasks", paper], "paper", paper, papers)
             for task_set, names in sets.items():
                 where = [*at, "tasks", paper, task_set]
                 _known(document, where, "task set", task_set, papers[paper].tasks)
-                suite = papers[paper].envs[papers[paper].tasks[task_set].env].suite
-                _known_all(document, where, "task", names, _tasks_of(suite))
+                env = papers[paper].tasks[task_set].env
+                if env is None:
+                    raise document.error(where, "a set of sets: name the set that the tasks are in")
+                suite = papers[paper].envs[env].suite
+                _known_all(document, where, "task", names, SUITE_TASKS[suite])
 
 
 def check_paper(root: Path, document: Document, paper: Paper) -> None:
     """What a paper's tasks and algorithms name, and its hyperparameters."""
-    for name, tasks in paper.tasks.items():
+    for name, entry in paper.tasks.items():
         at = ["tasks", name]
-        _known(document, [*at, "env"], "environment", tasks.env, paper.envs)
-        _known_all(document, [*at, "names"], "task", tasks.names, _tasks_of(paper.envs[tasks.env].suite))
-        of_env = type(paper.envs[tasks.env]).model_fields
-        _known_all(document, [*at, "vary"], "key of its environment", tasks.vary.model_dump(exclude_none=True), of_env)
+        plain = [other for other, of in paper.tasks.items() if of.sets is None]
+        _known_all(document, [*at, "sets"], "task set of its own", entry.sets or (), plain)
+        if entry.env is None:
+            continue
+        _known(document, [*at, "env"], "environment", entry.env, paper.envs)
+        _known_all(document, [*at, "names"], "task", entry.names or (), SUITE_TASKS[paper.envs[entry.env].suite])
+        of_env = type(paper.envs[entry.env]).model_fields
+        _known_all(document, [*at, "vary"], "key of its environment", entry.vary.model_dump(exclude_none=True), of_env)
     for name in paper.algorithms:
         _check_algorithm(root, document, paper, name)
 
@@ -100,28 +111,25 @@ def _check_figure(
         _known(document, [*where, "from"], "budget", claim.from_, budgets)
         _known_all(document, [*where, "test"], "algorithm of this figure", claim.algorithms(), data.algorithms)
         larger = order[order.index(claim.from_) :]
-        tasks = {task for budget in larger for task, _ in environments(paper, budgets[budget], data.tasks)}
+        names = {task.name for budget in larger for task in tasks(paper, budgets[budget], data.tasks)}
         what = f"task of this figure from budget {claim.from_} on"
-        _known_all(document, [*where, "test", "tasks"], what, claim.test.tasks or (), tasks)
+        _known_all(document, [*where, "test", "tasks"], what, claim.test.tasks or (), names)
     for budget in order:
         _check_distinct(document, [*at, "data", "algorithms"], paper, figure, budget, budgets[budget])
 
 
 def _check_distinct(document: Document, at: list[str], paper: Paper, figure: Figure, name: str, budget: Budget) -> None:
     """Two algorithms of a figure must not be the same runs under two names, which a budget could make them."""
-    first = next(env["task"] for _, env in environments(paper, budget, figure.data.tasks))
+    first = next(tasks(paper, budget, figure.data.tasks)).env["task"]
+    part = parts(paper, figure.data.tasks)[0]
     seen: dict[str, str] = {}
     for algorithm in figure.data.algorithms:
         entry = resolve(paper, algorithm)
-        plan = training(paper, budget, entry) if entry.agent else {}
-        text = canonical([entry.agent, entry.study, hyper(paper, budget, entry, first), plan])
+        plan = training(paper, budget, entry, part) if entry.agent else {}
+        text = canonical([entry.agent, entry.study, hyper(paper, budget, entry, first), plan, entry.octaves])
         if text in seen:
             raise document.error(at, f"{seen[text]} and {algorithm} are the same at budget {name}: name values `fixed`")
         seen[text] = algorithm
-
-
-def _tasks_of(suite: str) -> tuple[str, ...]:
-    return DMC_TASKS if suite == "dmc" else SUITE_TASKS[suite]
 
 
 def _values(document: Document, at: list[str], values: dict[str, Any], fields: Any, of: str = "") -> None:

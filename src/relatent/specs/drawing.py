@@ -1,9 +1,9 @@
 """All that decides how a figure is drawn and judged, as one JSON-able mapping. Read by relatent.figures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from relatent.specs.expand import Job, environments, hyper, resolve, seeds, training
+from relatent.specs.expand import Job, hyper, parts, resolve, seeds, tasks, training
 from relatent.specs.figure import Claim
 from relatent.specs.models import Budget, Paper
 
@@ -11,7 +11,7 @@ from relatent.specs.models import Budget, Paper
 def drawing(paper: Paper, figure: str, budget: str, budgets: Mapping[str, Budget], jobs: list[Job]) -> dict[str, Any]:
     """`jobs` are the figure's at this budget."""
     entry = paper.figures[figure]
-    tasks = dict(environments(paper, budgets[budget], entry.data.tasks))
+    names = [task.name for task in tasks(paper, budgets[budget], entry.data.tasks)]
     labels = {name: resolve(paper, name).label or name for name in entry.data.algorithms} | entry.labels
     return {
         "paper": paper.paper,
@@ -27,15 +27,20 @@ def drawing(paper: Paper, figure: str, budget: str, budgets: Mapping[str, Budget
         },
         "data": {
             "algorithms": list(entry.data.algorithms),
-            "tasks": list(tasks),
+            "tasks": names,
             "measure": entry.data.measure,
             "phase": entry.data.phase,
         },
         "labels": labels,
+        "x_label": paper.x_label,
         "look": entry.look.model_dump(mode="json"),
         "reference": entry.reference and entry.reference.model_dump(mode="json"),
-        "claims": [claim_on(claim, list(tasks)) for claim in entry.claims],
-        "seeds_wanted": max(len(seeds(paper, budgets[budget], resolve(paper, a))) for a in entry.data.algorithms),
+        "claims": [claim_on(claim, names) for claim in entry.claims],
+        "seeds_wanted": max(
+            len(seeds(paper, budgets[budget], resolve(paper, name), part))
+            for name in entry.data.algorithms
+            for part in parts(paper, entry.data.tasks)
+        ),
         "origin": origins(paper, figure, labels),
         "runs": [{"run": job.run, "algorithm": job.algorithm, "task": job.task, "seed": job.seed} for job in jobs],
     }
@@ -57,8 +62,8 @@ def origins(paper: Paper, figure: str, labels: Mapping[str, str]) -> list[str]:
         entry = resolve(paper, name)
         if entry.note:
             notes.setdefault(entry.note, []).append(labels[name])
-    tasks = paper.tasks[data.tasks]
-    found = [f"tasks: {tasks.note}"] if tasks.note else []
+    about = [paper.tasks[name].note for name in dict.fromkeys((data.tasks, *parts(paper, data.tasks)))]
+    found = [f"tasks: {note}" for note in about if note]
     return found + [f"{', '.join(names)}: {note}" for note, names in notes.items()]
 
 
@@ -83,15 +88,30 @@ MANY = 4  # a longer list is shown as its length
 
 
 def _settings(paper: Paper, budget: Budget, task_set: str, name: str) -> dict[str, Any]:
-    entry, tasks = resolve(paper, name), dict(environments(paper, budget, task_set))
-    first = next(iter(tasks.values()))["task"]
-    values: dict[str, Any] = {"tasks": tuple(tasks), "seeds": len(seeds(paper, budget, entry))}
+    entry, all_tasks = resolve(paper, name), list(tasks(paper, budget, task_set))
+    sets = parts(paper, task_set)
+    values: dict[str, Any] = {"tasks": tuple(task.name for task in all_tasks)}
+    values["seeds"] = _distinct(len(seeds(paper, budget, entry, part)) for part in sets)
     if entry.agent:
-        plan = training(paper, budget, entry)
-        values |= {"frames": plan["frames"], "random frames": plan["random_frames"]}
-        values |= {"frames between evaluations": plan["eval_every"], "evaluation episodes": plan["eval_episodes"]}
-    own = hyper(paper, budget, entry, first)
+        plans = [training(paper, budget, entry, part) for part in sets]
+        for key, shown in PROTOCOL.items():
+            values[shown] = _distinct(plan[key] for plan in plans)
+    own = hyper(paper, budget, entry, all_tasks[0].env["task"])
     return values | {key.replace("_", " "): tuple(v) if isinstance(v, list) else v for key, v in own.items()}
+
+
+PROTOCOL = {
+    "frames": "frames",
+    "random_frames": "random frames",
+    "eval_every": "frames between evaluations",
+    "eval_episodes": "evaluation episodes",
+}
+
+
+def _distinct(values: Iterable[int]) -> Any:
+    """A number where all agree, else all of them in order."""
+    found = tuple(sorted(set(values)))
+    return found[0] if len(found) == 1 else found
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from relatent.specs.canonical import canonical, digest
 from relatent.specs.models import Algorithm, Budget, Paper
@@ -63,12 +63,14 @@ def hyper(paper: Paper, budget: Budget, entry: Algorithm, task: str) -> dict[str
     return values
 
 
-def training(paper: Paper, budget: Budget, entry: Algorithm) -> dict[str, int]:
-    """The protocol: the paper's, the entry's changes, the budget's reductions."""
-    plan = {**paper.training.model_dump(), **entry.training.model_dump(exclude_none=True)}
-    if budget.frames:
-        plan["frames"] = budget.frames
-        plan["random_frames"] = min(plan["random_frames"], int(budget.frames * budget.random_share))
+def training(paper: Paper, budget: Budget, entry: Algorithm, part: str) -> dict[str, int]:
+    """The protocol: the paper's, the task set's and the entry's changes, the budget's reductions."""
+    changes = (paper.training, paper.tasks[part].training, entry.training)
+    plan = {key: value for change in changes for key, value in change.model_dump(exclude_none=True).items()}
+    longest = budget.lengths.get(paper.paper, {}).get(part, budget.frames)
+    if longest and longest < plan["frames"]:
+        plan["frames"] = longest
+        plan["random_frames"] = min(plan["random_frames"], int(longest * budget.random_share))
     if budget.evaluations:
         plan["eval_every"] = plan["frames"] // budget.evaluations
     if budget.eval_episodes:
@@ -76,27 +78,45 @@ def training(paper: Paper, budget: Budget, entry: Algorithm) -> dict[str, int]:
     return plan
 
 
-def task_names(paper: Paper, budget: Budget, task_set: str) -> tuple[str, ...]:
-    """The names in a task set, before they are varied."""
-    return budget.tasks.get(paper.paper, {}).get(task_set, paper.tasks[task_set].names)
+class Task(NamedTuple):
+    """One task of a figure."""
+
+    name: str
+    """Of its folder."""
+    env: dict[str, Any]
+    part: str
+    """The task set that it belongs to, which no other sets are in."""
 
 
-def environments(paper: Paper, budget: Budget, task_set: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(folder name, environment) of each task in a set, crossed with what the set varies."""
-    entry = paper.tasks[task_set]
-    base = paper.envs[entry.env]
-    for task in task_names(paper, budget, task_set):
-        env = {**base.model_dump(exclude_none=True), "task": task}
-        varied = entry.vary.model_dump(exclude_none=True)
-        if not varied:
-            yield task, env
-        for key, values in varied.items():
-            for label, value in values.items():
-                yield f"{task}+{label}", {**env, key: value}
+def parts(paper: Paper, task_set: str) -> tuple[str, ...]:
+    """The task sets that a set is made of."""
+    return paper.tasks[task_set].sets or (task_set,)
 
 
-def seeds(paper: Paper, budget: Budget, entry: Algorithm) -> tuple[int, ...]:
-    return paper.seeds[: budget.study_seeds if entry.study else budget.seeds]
+def task_names(paper: Paper, budget: Budget, part: str) -> tuple[str, ...]:
+    """The names in a task set that is no set of sets, before they are varied."""
+    return budget.tasks.get(paper.paper, {}).get(part, paper.tasks[part].names or ())
+
+
+def tasks(paper: Paper, budget: Budget, task_set: str) -> Iterator[Task]:
+    """Each task in a set, crossed with what its set varies."""
+    for part in parts(paper, task_set):
+        entry = paper.tasks[part]
+        base = paper.envs[entry.env or ""]
+        for task in task_names(paper, budget, part):
+            env = {**base.model_dump(exclude_none=True), "task": task}
+            varied = entry.vary.model_dump(exclude_none=True)
+            if not varied:
+                yield Task(task, env, part)
+            for key, values in varied.items():
+                for label, value in values.items():
+                    yield Task(f"{task}+{label}", {**env, key: value}, part)
+
+
+def seeds(paper: Paper, budget: Budget, entry: Algorithm, part: str) -> tuple[int, ...]:
+    """Those of a run on a task set's tasks: the first of the paper's, as many as both the set and the budget allow."""
+    allowed = budget.study_seeds if entry.study else budget.seeds_of.get(paper.paper, budget.seeds)
+    return paper.seeds[: paper.tasks[part].seeds][:allowed]
 
 
 def jobs(
@@ -108,18 +128,18 @@ def jobs(
     for algorithm in data.algorithms:
         entry = resolve(paper, algorithm)
         module = entry.agent or entry.study or ""
-        for task, env in environments(paper, budget, data.tasks):
+        for task, env, part in tasks(paper, budget, data.tasks):
             spec: dict[str, Any] = {
                 "agent" if entry.agent else "study": module,
                 "revision": revisions.get(module, 1),
                 "hyper": typed(entry, hyper(paper, budget, entry, env["task"])),
-                "env": env,
+                "env": env if entry.octaves is None else {**env, "octaves": entry.octaves},
             }
             if entry.agent:
-                spec["training"] = training(paper, budget, entry)
+                spec["training"] = training(paper, budget, entry, part)
             if data.probes:
                 spec["probes"] = list(data.probes)
-            for seed in seeds(paper, budget, entry):
+            for seed in seeds(paper, budget, entry, part):
                 text = canonical({**spec, "seed": seed})
                 found.append(
                     Job(

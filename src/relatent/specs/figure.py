@@ -6,7 +6,18 @@ from pydantic import Field
 
 from relatent.specs.closed import Closed, Name, Names, TaskName
 
-Kind = Literal["learning_curve", "table", "entropy_curve", "bandit", "estimators"]
+Kind = Literal[
+    "learning_curve",
+    "table",
+    "entropy_curve",
+    "bandit",
+    "estimators",
+    "multimodal_bandit",
+    "gradient_directions",
+    "identities",
+    "maze",
+    "summary",
+]
 Statistic = Literal["final", "best", "area"]
 Phase = Literal["train", "eval"]
 
@@ -23,6 +34,8 @@ class Look(Closed):
     band: Literal["student_t_95"] = "student_t_95"
     bold: Literal["best", "none"] = "none"
     """Tables: whether the larger of our means in a row is set in bold."""
+    moments: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(strict=False, min_length=1)] = (0.05, 1.0)
+    """Mazes: shares of the training at which it is shown where evaluations lead."""
 
 
 class Judged(Closed):
@@ -112,6 +125,13 @@ class Reference(Closed):
 
     file: str
     """CSV with columns task, algorithm, mean, std, seeds, source (and frames), from the repository's root."""
+    curves: bool = False
+    """Whether its rows are points of digitised curves: task, algorithm, frames, mean and source. They are drawn behind
+    ours and compared with nothing, because a picture does not say how much the seeds differed."""
+    source: str | None = None
+    """Only the rows of this source."""
+    note: str = ""
+    """What a reader must know of the numbers; printed with the figure."""
     statistic: Statistic = "final"
     frames: int | None = None
     margin: float = 0.1

@@ -6,6 +6,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 
 from relatent.specs.closed import Closed, Name, Names, NonNegative, Positive, Seeds, TaskName, TaskNames
 from relatent.specs.figure import Figure
+from relatent.specs.suites import Env, Noise
 
 Origin = Literal["paper", "ours"]
 Hyper = Annotated[dict[Name, Any], WithJsonSchema({"$comment": "Hyper"})]  # filled in by relatent.specs.schema
@@ -29,12 +30,23 @@ class Training(Closed):
     """Frames from one evaluation to the next."""
     eval_episodes: Positive
     """Episodes of one evaluation."""
+    parallel_envs: Positive | None = None
+    """Environments that take their steps in turn before updates come; one where it is not given."""
 
 
 class TrainingChange(Closed):
     """What one algorithm does otherwise."""
 
     random_frames: NonNegative | None = None
+    eval_every: Positive | None = None
+    eval_episodes: Positive | None = None
+    parallel_envs: Positive | None = None
+
+
+class TaskTraining(Closed):
+    """What a set of tasks is trained with otherwise."""
+
+    frames: Positive | None = None
     eval_every: Positive | None = None
     eval_episodes: Positive | None = None
 
@@ -56,43 +68,6 @@ class ResourcesChange(Closed):
     runtime: Positive | None = None
 
 
-class Noise(Closed):
-    """Disturbed pixels."""
-
-    kind: Literal["gaussian", "missing"]
-    level: Annotated[float, Field(gt=0)]
-    """Standard deviation of pixels in [0, 1], or the probability that a value is missing."""
-
-
-class DMC(Closed):
-    """A DeepMind Control task."""
-
-    suite: Literal["dmc"]
-    action_repeat: Positive
-    """Frames for which one action is held."""
-    pixels: Positive | None = None
-    """Width and height of the images that replace states."""
-    noise: Noise | None = None
-
-
-class Bandit(Closed):
-    """A one-step problem whose reward is the log-density of four Gaussians at (±spacing, ±spacing)."""
-
-    suite: Literal["bandit"]
-    spacing: Annotated[float, Field(gt=0)]
-    std: Annotated[float, Field(gt=0)]
-
-
-class ClosedForm(Closed):
-    """A latent policy whose entropies are known: s ~ N(0, I), a = s + σ ε."""
-
-    suite: Literal["closed_form"]
-
-
-Env = Annotated[DMC | Bandit | ClosedForm, Field(discriminator="suite")]
-SUITE_TASKS = {"bandit": ("four_modes",), "closed_form": ("linear_gaussian",)}
-
-
 class Vary(Closed):
     """A key of the environment and its named values; every task of a set is crossed with them."""
 
@@ -100,18 +75,28 @@ class Vary(Closed):
 
 
 class Tasks(Closed):
-    """A set of tasks, each in the same environment."""
+    """A set of tasks, each in the same environment, or a set of such sets."""
 
-    env: Name
-    names: TaskNames
+    env: Name | None = None
+    names: TaskNames | None = None
+    sets: Names | None = None
+    """Other sets, whose tasks are shown together; each is trained as it says itself."""
     origin: Origin = "paper"
     """`ours` where the paper does not say which tasks its figure shows."""
     note: str | None = None
     """What exactly is ours; printed with the figure."""
     vary: Vary = Vary()
+    training: TaskTraining = TaskTraining()
+    seeds: Positive | None = None
+    """The first so many of the paper's seeds."""
 
     @model_validator(mode="after")
-    def _ours_is_explained(self) -> "Tasks":
+    def _either(self) -> "Tasks":
+        alone = self.env is not None and self.names is not None
+        if alone == (self.sets is not None) or (self.env is None) != (self.names is None):
+            raise ValueError("expected either env with names or sets")
+        if self.sets and (self.vary != Vary() or self.training != TaskTraining() or self.seeds):
+            raise ValueError("a set of sets has neither vary nor training nor seeds: give them where the tasks are")
         _explain(self.origin, self.note)
         return self
 
@@ -134,6 +119,8 @@ class Algorithm(Closed):
     """Hyperparameters by task."""
     fixed: Names | None = None
     """Hyperparameters that this entry is about: no budget replaces them."""
+    octaves: NonNegative | None = None
+    """Replaces the environment's, for entries that are about what is observed."""
     training: TrainingChange = TrainingChange()
     resources: ResourcesChange = ResourcesChange()
     planned: bool = False
@@ -164,6 +151,8 @@ class Paper(Closed):
     training: Training
     seeds: Seeds
     resources: Resources
+    x_label: str = "environment frames"
+    """What its frames are, on the axes of its figures."""
     envs: dict[Name, Env]
     tasks: dict[TaskName, Tasks]
     shared: dict[Name, Hyper] = Field(default_factory=dict)
@@ -175,8 +164,13 @@ class Budget(Closed):
     """What a budget replaces; what it does not name is the paper's."""
 
     frames: Positive | None = None
+    """Longest run; shorter ones stay as they are."""
+    lengths: dict[Name, dict[TaskName, Positive]] = Field(default_factory=dict)
+    """Longest run by paper and task set, instead of `frames`."""
     seeds: Positive | None = None
     """The first so many of the paper's seeds."""
+    seeds_of: dict[Name, Positive] = Field(default_factory=dict)
+    """The same by paper, instead of `seeds`."""
     study_seeds: Positive | None = None
     """The same for studies."""
     evaluations: Positive | None = None

@@ -5,7 +5,7 @@ on the same kind of device and with the same choice. The manifest says which it 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -69,22 +69,24 @@ class Captured:
 
     def __init__(self, agent: Learner) -> None:
         self.agent, self.learn = agent, agent.learn
-        self.begun: Counter[int] = Counter()
-        self.graphs: dict[int, tuple[torch.cuda.CUDAGraph, dict[str, Tensor]]] = {}
-        self.inputs: tuple[Any, Any] | None = None
+        self.begun: Counter[Hashable] = Counter()
+        self.graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, dict[str, Tensor]]] = {}
+        self.inputs: dict[Hashable, tuple[Any, Any]] = {}
 
     def __call__(self, batch: Any, noise: Any) -> dict[str, Tensor]:
-        phase = self.agent.updates % self.agent.period
+        if not tree_leaves((batch, noise)):  # nothing is learnt yet
+            return self.learn(batch, noise)
+        phase = self.agent.phase()
         self.begun[phase] += 1
         if self.begun[phase] <= WARM_UPDATES:
             return self.beside(batch, noise)
-        if self.inputs is None:
-            self.inputs = tree_map(torch.clone, (batch, noise))
-        torch._foreach_copy_(tree_leaves(self.inputs), tree_leaves((batch, noise)))
+        if phase not in self.inputs:
+            self.inputs[phase] = tree_map(torch.clone, (batch, noise))
+        torch._foreach_copy_(tree_leaves(self.inputs[phase]), tree_leaves((batch, noise)))
         if phase not in self.graphs:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
-                metrics = self.learn(*self.inputs)
+                metrics = self.learn(*self.inputs[phase])
             self.graphs[phase] = (graph, metrics)
         graph, metrics = self.graphs[phase]
         graph.replay()

@@ -17,6 +17,7 @@ import json
 import sys
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,15 @@ class Checkpoint:
             self._saved_at = time.monotonic()
         return True
 
-    def _save(self, position: dict[str, Any]) -> None:
+    def keep_up(self) -> None:
+        """Append rows before the table forgets them, where checkpoints are further apart than it reaches."""
+        if 4 * (self.replay.rows - self._rows) > len(self.replay.table):
+            with suppress(OSError):  # then the next checkpoint is not saved and says why
+                self._append()
+
+    def _append(self) -> None:
+        if self.replay.rows - self._rows > len(self.replay.table):
+            raise OSError("replay has forgotten rows that were never saved")
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = self.replay.chunk(self._rows).tobytes()
         with self.replay_file.open("ab") as file:
@@ -66,8 +75,10 @@ class Checkpoint:
                 self._rows * self.replay.table.itemsize * self.replay.table.shape[1]
             )  # a failed append's rest
             file.write(rows)
-        crc = zlib.crc32(rows, self._crc)
+        self._rows, self._crc = self.replay.rows, zlib.crc32(rows, self._crc)
 
+    def _save(self, position: dict[str, Any]) -> None:
+        self._append()
         buffer = io.BytesIO()
         torch.save({name: part.state_dict() for name, part in self.parts.items()}, buffer)
         name = f"state-{position['frames']:012d}"
@@ -77,10 +88,9 @@ class Checkpoint:
             "position": position,
             "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
             "replay_rows": self.replay.rows,
-            "replay_crc32": crc,
+            "replay_crc32": self._crc,
         }
         write_atomic(self.folder / f"{name}.json", json.dumps(sentinel))
-        self._rows, self._crc = self.replay.rows, crc
         for old in self._sentinels()[KEPT:]:
             old.unlink()
             old.with_suffix(".pt").unlink(missing_ok=True)

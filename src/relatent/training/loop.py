@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
 
+from relatent.specs.errors import RelatentError
 from relatent.training.checkpoint import Checkpoint
 from relatent.training.clock import PhaseClock
 from relatent.training.record import Record
@@ -23,12 +25,35 @@ class Plan:
     eval_every: int
     eval_episodes: int
     action_repeat: int
+    parallel_envs: int = 1
     probes: tuple[str, ...] = ()
+
+
+OF_ENVIRONMENT = ("coverage", "positions")
+"""Probes of where an agent has been; all others are the agent's own."""
+
+
+class Episode:
+    """An episode as it goes on. Nothing is drawn from global randomness and its seeds depend on its number only, so
+    that a continued run repeats an uninterrupted one exactly."""
+
+    def __init__(self, env: gymnasium.Env, reset_seed: int, actions: torch.Generator) -> None:
+        self.env, self.actions = env, actions
+        self.observation, _ = env.reset(seed=reset_seed)
+        self.belief: Any = None
+        self.total, self.ended = 0.0, False
+        self.info: dict[str, Any] = {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
+        """Take an action; returns the next observation, the reward, and whether a terminal state was reached."""
+        self.observation, reward, terminated, truncated, self.info = self.env.step(action)
+        self.total, self.ended = self.total + float(reward), terminated or truncated
+        return self.observation, float(reward), terminated
 
 
 def train(
     plan: Plan,
-    env: gymnasium.Env,
+    envs: list[gymnasium.Env],
     eval_env: gymnasium.Env,
     agent: Any,
     replay: Replay,
@@ -39,8 +64,7 @@ def train(
 ) -> int:
     """Train from the newest checkpoint, or from nothing, until all frames are spent; says how often it was continued.
 
-    Nothing is drawn from global randomness and an episode's seeds depend on its number only, so that a continued run
-    repeats an uninterrupted one exactly.
+    Several environments take their steps in turn, and updates come after all of them; their episodes end together.
     """
     position = checkpoint.load()
     frames, episode = (position["frames"], position["episode"]) if position else (0, 0)
@@ -51,23 +75,35 @@ def train(
         judge(plan, eval_env, agent, replay, record, clock, frames)
     while frames < plan.frames:
         clock.enter("environment")
-        observation, _ = env.reset(seed=derive(plan.seed, Stream.TRAINING_EPISODE, episode))
-        actions = generator(plan.seed, Stream.TRAINING_ACTIONS, episode)
-        belief, total, ended = None, 0.0, False
-        while not ended and frames < plan.frames:
-            clock.enter("act")
-            if frames < plan.random_frames:
-                action = (2 * torch.rand(env.action_space.shape, generator=actions) - 1).numpy()  # type: ignore[arg-type]
-            else:
-                action, belief = agent.act(observation, belief, explore=True, generator=actions)
-                record.action(frames, action)
-            clock.enter("environment")
-            next_observation, reward, terminated, truncated, info = env.step(action)
-            ended = terminated or truncated
-            clock.enter("replay")
-            replay.add(observation, action, float(reward), next_observation, terminated, ended)
-            observation, total = next_observation, total + float(reward)
-            before, frames = frames, frames + plan.action_repeat
+        episodes = [
+            Episode(
+                env,
+                derive(plan.seed, Stream.TRAINING_EPISODE, number),
+                generator(plan.seed, Stream.TRAINING_ACTIONS, number),
+            )
+            for number, env in enumerate(envs, episode)
+        ]
+        while not episodes[0].ended and frames < plan.frames:
+            before = frames
+            for lane, one in enumerate(episodes):
+                clock.enter("act")
+                observation, kept = one.observation, None
+                if frames < plan.random_frames:
+                    action = (2 * torch.rand(one.env.action_space.shape, generator=one.actions) - 1).numpy()  # type: ignore[arg-type]
+                else:
+                    action, one.belief = agent.act(observation, one.belief, explore=True, generator=one.actions)
+                    record.action(frames, action)
+                    kept = agent.keep(one.belief)
+                clock.enter("environment")
+                next_observation, reward, terminated = one.step(action)
+                record.visit(one.info)
+                clock.enter("replay")
+                replay.add(observation, action, reward, next_observation, terminated, one.ended, kept, lane)
+                frames += plan.action_repeat
+            if len({one.ended for one in episodes}) > 1:
+                raise RelatentError(
+                    f"{record.run}: parallel_envs: episodes must end together, after equally many steps"
+                )
             for _ in range(agent.updates_due(before, frames)):
                 clock.enter("update")
                 metrics = agent.update(replay, updates)
@@ -77,10 +113,12 @@ def train(
             record.progress(frames, plan.frames)
             if frames // plan.eval_every != before // plan.eval_every:
                 judge(plan, eval_env, agent, replay, record, clock, frames)
-        if ended:
-            record.episode("train", frames, episode, total, info.get("success"))
-        episode += 1
+        for number, one in enumerate(episodes, episode):
+            if one.ended:
+                record.episode("train", frames, number, one.total, one.info.get("success"))
+        episode += len(envs)
         clock.enter("checkpoint")
+        checkpoint.keep_up()
         if frames < plan.frames and checkpoint.due():
             spent = {"seconds": dict(clock.seconds), "resumes": resumes}
             checkpoint.save({"frames": frames, "episode": episode, **spent})
@@ -99,18 +137,22 @@ def judge(
 ) -> None:
     """Play evaluation episodes without exploration and take the probes, disturbing nothing of training."""
     clock.enter("evaluation")
-    for episode in range(plan.eval_episodes):
-        observation, _ = env.reset(seed=derive(plan.seed, Stream.EVALUATION_EPISODE, frames, episode))
-        actions = generator(plan.seed, Stream.EVALUATION_ACTIONS, frames, episode)
-        belief, total, ended = None, 0.0, False
-        info: dict[str, Any] = {}
-        while not ended:
-            action, belief = agent.act(observation, belief, explore=False, generator=actions)
+    for number in range(plan.eval_episodes):
+        one = Episode(
+            env,
+            derive(plan.seed, Stream.EVALUATION_EPISODE, frames, number),
+            generator(plan.seed, Stream.EVALUATION_ACTIONS, frames, number),
+        )
+        while not one.ended:
+            action, one.belief = agent.act(one.observation, one.belief, explore=False, generator=one.actions)
             record.action(frames, action)
-            observation, reward, terminated, truncated, info = env.step(action)
-            total, ended = total + float(reward), terminated or truncated
-        record.episode("eval", frames, episode, total, info.get("success"))
+            one.step(action)
+            if "positions" in plan.probes:
+                record.position(frames, one.info)
+        record.episode("eval", frames, number, one.total, one.info.get("success"))
+    if "coverage" in plan.probes:
+        record.coverage(frames)
     for number, name in enumerate(plan.probes):
-        if len(replay):
+        if len(replay) and name not in OF_ENVIRONMENT:
             stream = generator(plan.seed, Stream.PROBE, frames, number, device=replay.device)
             record.probe(name, frames, agent.probe(name, replay, stream))

@@ -37,13 +37,34 @@ class Record:
         self.rows: list[list[Any]] = []
         self.series: dict[str, list[float]] = defaultdict(list)  # of probes, over frames
         self.fixed: dict[str, np.ndarray] = {}
+        self.visits: list[int] = []  # training steps that ended in each cell, where the environment counts cells
+        self.positions: list[tuple[float, float, int]] = []  # x, y and frames, of evaluations' steps
         self.updates = 0
         self._started = time.monotonic()
         self._reported = -math.inf
 
-    def episode(self, phase: str, frames: int, episode: int, return_: float, success: bool | None = None) -> None:
-        """One finished episode; `phase` is train or eval, `frames` the environment frames trained on so far."""
-        self.rows.append([phase, frames, episode, repr(float(return_)), "" if success is None else int(success)])
+    def episode(self, phase: str, frames: int, episode: int, return_: float, success: float | None = None) -> None:
+        """One finished episode; `phase` is train or eval, `frames` the environment frames trained on so far, `success`
+        the share of the task that is solved at its end."""
+        solved = "" if success is None else int(success) if float(success).is_integer() else repr(float(success))
+        self.rows.append([phase, frames, episode, repr(float(return_)), solved])
+
+    def visit(self, info: dict[str, Any]) -> None:
+        """A training step of an environment that says which of its `cells` it led to; -1 is none of them."""
+        if "cell" in info:
+            self.visits = self.visits or [0] * info["cells"]
+            if info["cell"] >= 0:
+                self.visits[info["cell"]] += 1
+
+    def coverage(self, frames: int) -> None:
+        """The share of cells that training has visited so far; none before its first step."""
+        visited = sum(visits > 0 for visits in self.visits) / max(1, len(self.visits))
+        self.probe("coverage", frames, {"share": visited})
+
+    def position(self, frames: int, info: dict[str, Any]) -> None:
+        """Where an evaluation's step led to."""
+        x, y = info["position"]
+        self.positions.append((float(x), float(y), frames))
 
     def action(self, frames: int, action: np.ndarray) -> None:
         """Raises NotANumber before a simulator fails on a NaN in terms of its own."""
@@ -51,7 +72,9 @@ class Record:
             raise NotANumber(f"{self.run}: action is nan at frame {frames} (update {self.updates})")
 
     def metrics(self, frames: int, metrics: dict[str, Tensor]) -> None:
-        """What one update returned; raises NotANumber at the first value that is NaN."""
+        """What one update returned, if anything; raises NotANumber at the first value that is NaN."""
+        if not metrics:
+            return
         self.updates += 1
         values = {name: float(value) for name, value in metrics.items()}
         for name, value in values.items():
@@ -87,15 +110,22 @@ class Record:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a continued run needs of the past. Fixed arrays are made at the end only."""
-        return {"rows": self.rows, "series": dict(self.series), "updates": self.updates}
+        been = {"visits": self.visits, "positions": self.positions}
+        return {"rows": self.rows, "series": dict(self.series), "updates": self.updates, **been}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows, self.updates = state["rows"], state["updates"]
+        self.visits, self.positions = state["visits"], state["positions"]
         self.series = defaultdict(list, state["series"])
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write the declared files, the manifest with the others' digests; returns.csv comes last, so that its presence
         says that all are there."""
+        if self.visits:
+            self.arrays(visits=np.array(self.visits))
+        if self.positions:
+            *where, frames = zip(*self.positions, strict=True)
+            self.arrays(positions=np.array(where).T, positions_frames=np.array(frames))
         buffer = io.BytesIO()
         series = {
             name: np.asarray(values, np.int64 if name.endswith("_frames") else np.float64)

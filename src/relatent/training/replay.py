@@ -1,38 +1,70 @@
-"""Transitions in one table, appended to and sampled uniformly; first in, first out.
+"""Transitions in one table, appended to and sampled uniformly, alone or in segments; first in, first out.
 
 An observation is stored once: row i holds what was seen, done and received at one step, row i + 1 what was seen next.
 An episode's last observation takes a row of its own, which is never sampled as the start of a transition. Half the
 memory of storing next observations, and one contiguous read per sampled row.
 
+Several environments that are stepped together each have a lane, whose episode waits beside the table until all lanes'
+episodes have ended; then they are appended one after the other.
+
 For an agent on a GPU the table has a twin there, which rows are copied to before the next sample is drawn, so that a
 batch never crosses the bus.
 """
 
+from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from relatent.nets.batch import Batch
+from relatent.nets.batch import Batch, Segments
+from relatent.specs.errors import RelatentError
+
+
+class Step(NamedTuple):
+    """A step of an episode that waits for others to end."""
+
+    observation: np.ndarray
+    action: np.ndarray
+    reward: float
+    next_observation: np.ndarray
+    terminated: bool
+    ended: bool
+    kept: np.ndarray
 
 
 class Replay:
-    """At most `capacity` transitions. A row is [observation, action, reward, terminated, closes an episode]."""
+    """At most `capacity` transitions. A row is [observation, action, kept, reward, terminated, closes an episode];
+    `kept` are `kept_size` numbers that the agent wants back with the transition."""
 
-    def __init__(self, capacity: int, observation_size: int, action_size: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        capacity: int,
+        observation_size: int,
+        action_size: int,
+        device: str = "cpu",
+        kept_size: int = 0,
+        lanes: int = 1,
+    ) -> None:
         self.capacity, self.observation_size, self.action_size = capacity, observation_size, action_size
-        self.device = device
+        self.kept_size, self.device = kept_size, device
+        self.waiting: list[list[Step]] = [[] for _ in range(lanes)]
+        self.nothing_done, self.nothing_kept = np.zeros(action_size, np.float32), np.zeros(kept_size, np.float32)
         # An episode adds one row more than it has transitions, so that 2 * capacity rows always hold the last
-        # `capacity` transitions. Memory is taken as rows are written, not here.
-        self.table = np.empty((2 * capacity + 1, observation_size + action_size + 3), np.float32)
+        # `capacity` transitions. Memory is taken as rows are written, not here. A segment may reach beyond the newest
+        # row: what is masked must be a number.
+        self.table = np.zeros((2 * capacity + 1, observation_size + action_size + kept_size + 3), np.float32)
         self.row_of = np.empty(capacity, np.int64)  # of each transition
         self.rows = self.transitions = 0  # written since the start
+        self.began: deque[int] = deque()  # transitions that began an episode; those that are gone are dropped in time
+        self.begins = True  # whether the next one does
         self.twin: tuple[Tensor, Tensor] | None = None  # table and row_of
         self._copied = (0, 0)  # rows and transitions that the twin has
         if device != "cpu":
             self.twin = (
-                torch.empty(self.table.shape, device=device),
+                torch.zeros(self.table.shape, device=device),
                 torch.empty(capacity, dtype=torch.int64, device=device),
             )
 
@@ -47,19 +79,41 @@ class Replay:
         next_observation: np.ndarray,
         terminated: bool,
         ended: bool,
+        kept: np.ndarray | None = None,
+        lane: int = 0,
     ) -> None:
         """Append a step; `ended` says that it was its episode's last, by termination or time limit."""
+        kept = self.nothing_kept if kept is None else kept
+        if len(self.waiting) == 1:
+            self._append(Step(observation, action, reward, next_observation, terminated, ended, kept))
+            return
+        copies = (np.array(array) for array in (observation, action, next_observation, kept))
+        observation, action, next_observation, kept = copies
+        self.waiting[lane].append(Step(observation, action, reward, next_observation, terminated, ended, kept))
+        if all(steps and steps[-1].ended for steps in self.waiting):
+            for steps in self.waiting:
+                for one in steps:
+                    self._append(one)
+                steps.clear()
+
+    def _append(self, step: Step) -> None:
+        if self.begins:
+            self.began.append(self.transitions)
+        self.begins = step.ended
         self.row_of[self.transitions % self.capacity] = self.rows % len(self.table)
-        self._write(observation, action, (reward, terminated, False))
+        self._write(step.observation, step.action, step.kept, (step.reward, step.terminated, False))
         self.transitions += 1
-        self._write(next_observation, np.zeros(self.action_size, np.float32), (0.0, False, True))
-        if not ended:
+        self._write(step.next_observation, self.nothing_done, self.nothing_kept, (0.0, False, True))
+        if not step.ended:
             self.rows -= 1  # the next step writes its action and reward beside this observation
 
-    def _write(self, observation: np.ndarray, action: np.ndarray, scalars: tuple[float, bool, bool]) -> None:
-        row = self.table[self.rows % len(self.table)]
+    def _write(
+        self, observation: np.ndarray, action: np.ndarray, kept: np.ndarray, scalars: tuple[float, bool, bool]
+    ) -> None:
+        row, done = self.table[self.rows % len(self.table)], self.observation_size + self.action_size
         row[: self.observation_size] = observation
-        row[self.observation_size : -3] = action
+        row[self.observation_size : done] = action
+        row[done:-3] = kept
         row[-3:] = scalars
         self.rows += 1
 
@@ -74,8 +128,63 @@ class Replay:
             table, row_of = self._up_to_date(self.twin)
             steps = table[row_of[draws]]
             following = table[(row_of[draws] + 1) % len(table), : self.observation_size]
-        observation, action, scalars = steps.split([self.observation_size, self.action_size, 3], dim=1)
+        observation, action, _, scalars = self._split(steps)
         return Batch(observation, action, scalars[:, 0], following, scalars[:, 1])
+
+    def sample_segments(self, batch_size: int, length: int, generator: torch.Generator) -> Segments:
+        """Runs of `length` steps whose first is drawn uniformly with replacement; what lies after an episode's end is
+        masked."""
+        draws = torch.randint(len(self), (batch_size,), generator=generator, device=generator.device)
+        return self._segments(draws, length)
+
+    def sample_beginnings(self, batch_size: int, generator: torch.Generator) -> Segments:
+        """Segments of one step, drawn uniformly with replacement from those that an episode began with."""
+        while self.began and self.began[0] < self.transitions - self.capacity:
+            self.began.popleft()
+        if not self.began:
+            raise RelatentError(
+                f"replay of {self.capacity} transitions: no episode's first step is left, make it larger"
+            )
+        draws = torch.randint(len(self.began), (batch_size,), generator=generator, device=generator.device)
+        chosen = np.array(self.began)[draws.cpu().numpy()] % self.capacity
+        return self._segments(torch.from_numpy(chosen).to(draws.device), 1)
+
+    def _segments(self, places: Tensor, length: int) -> Segments:
+        """Those whose first transitions lie at these places of row_of."""
+        ahead = torch.arange(length + 1, device=places.device)
+        if self.twin is None:
+            starts = self.row_of[places.numpy()]
+            rows = torch.from_numpy(self.table[(starts[:, None] + ahead.numpy()) % len(self.table)])
+        else:
+            table, row_of = self._up_to_date(self.twin)
+            rows = table[(row_of[places][:, None] + ahead) % len(table)]
+        observation, action, kept, scalars = self._split(rows)
+        # The row that closes an episode, also the open one that was seen last, is no step, nor is any after it.
+        mask = (1 - scalars[:, :-1, 2]).cumprod(1)
+        return Segments(observation, action[:, :-1], kept[:, 0], scalars[:, :-1, 0], scalars[:, :-1, 1], mask)
+
+    def sample_seen(self, batch_size: int, newest: int, generator: torch.Generator) -> Tensor:
+        """Observations that an action was taken at, drawn uniformly with replacement from the `newest` ones, those of
+        episodes that still go on among them; (batch_size, observation_size)."""
+        among = min(self.seen, newest)
+        draws = torch.randint(among, (batch_size,), generator=generator, device=generator.device)
+        places = self.transitions + self.seen - len(self) - among + draws.cpu().numpy()
+        chosen = np.empty((batch_size, self.observation_size), np.float32)
+        stored = places < self.transitions
+        chosen[stored] = self.table[self.row_of[places[stored] % self.capacity], : self.observation_size]
+        for number in np.flatnonzero(~stored):
+            step, lane = divmod(int(places[number] - self.transitions), len(self.waiting))
+            chosen[number] = self.waiting[lane][step].observation
+        return torch.from_numpy(chosen).to(self.device)
+
+    @property
+    def seen(self) -> int:
+        """Observations that `sample_seen` may draw: transitions that are still here, and steps that wait."""
+        return len(self) + sum(map(len, self.waiting))
+
+    def _split(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Observation, action, kept and the three scalars of rows."""
+        return rows.split([self.observation_size, self.action_size, self.kept_size, 3], dim=-1)
 
     def _up_to_date(self, twin: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The twin with all that was written since the last sample. The newest row is open, what was seen last."""
@@ -103,3 +212,6 @@ class Replay:
         self.table[kept % len(self.table)] = held[kept]
         starts = kept[held[kept, -1] == 0][-self.capacity :] % len(self.table)
         self.row_of[np.arange(self.transitions - len(starts), self.transitions) % self.capacity] = starts
+        steps = np.flatnonzero(held[:, -1] == 0)
+        self.began = deque(np.flatnonzero((steps == 0) | (held[steps - 1, -1] == 1)).tolist())
+        self.begins = True

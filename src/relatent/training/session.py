@@ -32,7 +32,7 @@ class Session:
     spec: dict[str, Any]
     run: Path
     plan: loop.Plan
-    env: gymnasium.Env
+    envs: list[gymnasium.Env]
     eval_env: gymnasium.Env
     agent: Learner
     replay: Replay
@@ -50,7 +50,7 @@ class Session:
         try:
             resumes = loop.train(
                 self.plan,
-                self.env,
+                self.envs,
                 self.eval_env,
                 agent,
                 self.replay,
@@ -86,17 +86,26 @@ def prepare(
         probes=tuple(spec.get("probes", ())),
         **spec["training"],
     )
-    env, eval_env = make_env(spec["env"]), make_env(spec["env"])
-    observation_size, action_size = env.observation_space.shape[0], env.action_space.shape[0]  # type: ignore[index]
+    *envs, eval_env = (make_env(spec["env"]) for _ in range(plan.parallel_envs + 1))
+    observation_size, action_size = eval_env.observation_space.shape[0], eval_env.action_space.shape[0]  # type: ignore[index]
     hyper = hyper_class(spec["agent"])(**spec["hyper"])
     torch.manual_seed(derive(seed, Stream.INITIALISATION))  # for the layers' own initialisers only
     agent: Learner = agent_class(spec["agent"])(observation_size, action_size, hyper)
+    if plan.random_frames and agent.kept_size:
+        raise RelatentError(f"{run}: random_frames must be 0, as agent {spec['agent']!r} chooses z with every action")
     place(agent, how.device)
-    replay = Replay(min(hyper.replay, plan.frames // plan.action_repeat), observation_size, action_size, how.device)
+    replay = Replay(
+        min(hyper.replay, plan.frames // plan.action_repeat),
+        observation_size,
+        action_size,
+        how.device,
+        agent.kept_size,
+        plan.parallel_envs,
+    )
     updates = generator(seed, Stream.UPDATES, device=how.device)
     parts = {"agent": Placed(agent, how.device), "record": record, "updates": GeneratorState(updates)}
     checkpoint = Checkpoint(run / "checkpoint", parts, replay, checkpoint_seconds, digest(canonical(spec)))
-    return Session(spec, run, plan, env, eval_env, agent, replay, updates, record, checkpoint, clock, how)
+    return Session(spec, run, plan, envs, eval_env, agent, replay, updates, record, checkpoint, clock, how)
 
 
 class Placed:

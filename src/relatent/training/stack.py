@@ -37,9 +37,10 @@ class StackedLearner(Learner):
             step(agent.optimisers[name], [gradient[number] for gradient in gradients])
         return detached(outputs)
 
-    def action(self, observation: Tensor, noise: Any) -> Tensor:
-        """What an agent without a belief chooses."""
-        return self.choose(observation, None, noise)[0]
+    def begin(self, observation: Tensor, noise: Any) -> Any:
+        """What is chosen without a belief: an action, and the belief where there is one from now on."""
+        action, belief = self.choose(observation, None, noise)
+        return (action,) if belief is None else (action, belief)
 
     def over_seeds(self, method: str) -> Callable[..., Any]:
         """A method of the agent as a function of stacked state and stacked inputs; the same one each time."""
@@ -90,17 +91,23 @@ class Stack:
     def learn(self, batches: Sequence[Any], noises: Sequence[Any]) -> list[dict[str, Tensor]]:
         """One update of every agent, from its own batch and noise; returns each agent's metrics.
 
-        All must have begun the same number of updates, modulo the period of their class.
+        All must be at the same phase.
         """
         self.facade.updates = self.agents[0].updates
         metrics = self.facade.learn(stacked(batches), stacked(noises))
         return [{name: value[number] for name, value in metrics.items()} for number in range(len(self.agents))]
 
     @torch.no_grad()
-    def choose(self, observations: Sequence[Tensor], noises: Sequence[Any]) -> Tensor:
-        """Every agent's action, (S, action_size). For agents without a belief."""
+    def choose(
+        self, observations: Sequence[Tensor], beliefs: Sequence[Any], noises: Sequence[Any]
+    ) -> list[tuple[Tensor, Any]]:
+        """Every agent's action and belief; none of them has a belief yet, or all have."""
         assert isinstance(self.facade, StackedLearner)
-        return self.facade.over_seeds("action")(self.facade.state, torch.stack(list(observations)), stacked(noises))
+        begins = beliefs[0] is None
+        known = (torch.stack(list(observations)), *(() if begins else (stacked(beliefs),)), stacked(noises))
+        chosen = self.facade.over_seeds("begin" if begins else "choose")(self.facade.state, *known)
+        of_each = [tree_map(lambda leaf, number=number: leaf[number], chosen) for number in range(len(self.agents))]
+        return [(action, *belief) if belief else (action, None) for action, *belief in of_each]
 
 
 def tensors_of(agent: nn.Module) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ class Choice:
     """Asks for an action."""
 
     observation: Tensor
+    belief: Any
     noise: Any
 
 
@@ -57,7 +58,7 @@ class Member:
 
     def __init__(self, agent: Learner) -> None:
         self.agent = agent
-        self.updates_due = agent.updates_due
+        self.updates_due, self.keep = agent.updates_due, agent.keep
         self.device = next(agent.parameters()).device
 
     def act(
@@ -66,7 +67,9 @@ class Member:
         """As the agent's own. On a GPU, where a launch costs more than the work, all runs act at once."""
         if self.device.type == "cpu":
             return self.agent.act(observation, belief, explore, generator)
-        return ask(Choice(*self.agent.draw_choice(observation, explore, generator))), belief
+        seen, noise = self.agent.draw_choice(observation, explore, generator)
+        action, belief = ask(Choice(seen, belief, noise))
+        return action.cpu().numpy(), belief
 
     def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
         """As the agent's own: a batch, then noise, then one update."""
@@ -114,11 +117,13 @@ class Meeting:
         # The last one that is left goes on as a stack of one, where stacks are compiled or captured.
         worthwhile = len(requests) > 1 or self.how.compiled or self.how.graph
         together = len(kinds) == 1 and kinds != {Pause} and worthwhile
-        if together and kinds == {Choice}:
-            choices = [request for request in requests.values() if isinstance(request, Choice)]
+        choices = [request for request in requests.values() if isinstance(request, Choice)]
+        if together and choices:
             stack = self.stack(list(requests))
-            actions = stack.choose([one.observation for one in choices], [one.noise for one in choices])
-            return dict(zip(requests, actions.cpu().numpy(), strict=True))
+            chosen = stack.choose(
+                *([getattr(one, name) for one in choices] for name in ("observation", "belief", "noise"))
+            )
+            return dict(zip(requests, chosen, strict=True))
         if together:
             updates = [request for request in requests.values() if isinstance(request, Update)]
             stack = self.stack(list(requests))
@@ -129,12 +134,15 @@ class Meeting:
     def kind(self, number: int, request: Choice | Update | Pause) -> Any:
         """Requests of one kind can be served as one."""
         agent = self.agents[number]
-        return (Update, agent.updates % agent.period) if isinstance(request, Update) else type(request)
+        if isinstance(request, Update):
+            return (Update, agent.phase())
+        # An episode's first choice makes a belief, where the agent has any.
+        return (Choice, request.belief is None) if isinstance(request, Choice) else Pause
 
     def alone(self, agent: Learner, request: Choice | Update | Pause) -> Any:
         if isinstance(request, Choice):
             with torch.no_grad():
-                return agent.choose(request.observation, None, request.noise)[0].cpu().numpy()
+                return agent.choose(request.observation, request.belief, request.noise)
         return agent.learn(request.batch, request.noise) if isinstance(request, Update) else None
 
     def stack(self, numbers: list[int]) -> Stack:

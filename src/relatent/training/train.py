@@ -96,8 +96,8 @@ def part(session: Session, sessions: list[Session]) -> Any:
         try:
             session.train(member, True, others)
         finally:
-            session.env.close()
-            session.eval_env.close()
+            for env in (*session.envs, session.eval_env):
+                env.close()
 
     return run
 

@@ -1,0 +1,86 @@
+"""What a paper's file may say of an environment, by suite, and the tasks of each suite."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from relatent.specs.closed import Closed, NonNegative, Positive
+from relatent.specs.tasks import DMC_TASKS
+
+
+class Noise(Closed):
+    """Disturbed pixels."""
+
+    kind: Literal["gaussian", "missing"]
+    level: Annotated[float, Field(gt=0)]
+    """Standard deviation of pixels in [0, 1], or the probability that a value is missing."""
+
+
+class DMC(Closed):
+    """A DeepMind Control task."""
+
+    suite: Literal["dmc"]
+    action_repeat: Positive
+    """Frames for which one action is held."""
+    pixels: Positive | None = None
+    """Width and height of the images that replace states."""
+    noise: Noise | None = None
+
+
+class Bandit(Closed):
+    """A one-step problem whose reward is the log-density of four Gaussians at (±spacing, ±spacing)."""
+
+    suite: Literal["bandit"]
+    spacing: Annotated[float, Field(gt=0)]
+    std: Annotated[float, Field(gt=0)]
+
+
+class ClosedForm(Closed):
+    """A latent policy whose entropies are known: s ~ N(0, I), a = s + σ ε."""
+
+    suite: Literal["closed_form"]
+
+
+class TwoPeaks(Closed):
+    """One decision in (-1, 1) whose reward has a tall, narrow peak and a low, wide one that ends in a jump."""
+
+    suite: Literal["two_peaks"]
+
+
+class ElboFamily(Closed):
+    """Models so small that evidence, bound and divergence are known exactly."""
+
+    suite: Literal["elbo_family"]
+
+
+class Interaction(Closed):
+    """A task with a time limit and an action repeat of its own; its frames are the agent's actions."""
+
+    suite: Literal["maze", "block_push", "ant_push", "cabinet", "adroit", "metaworld", "mujoco"]
+    octaves: NonNegative | None = None
+    """Frequencies 1, 2, 4, .. at which the position of an object is encoded; 0 leaves observations as they are. Not of
+    tasks without such an encoding."""
+
+
+Env = Annotated[DMC | Bandit | ClosedForm | TwoPeaks | ElboFamily | Interaction, Field(discriminator="suite")]
+SUITE_TASKS = {
+    "dmc": DMC_TASKS,
+    "bandit": ("four_modes",),
+    "closed_form": ("linear_gaussian",),
+    "two_peaks": ("two_peaks",),
+    "elbo_family": ("small_models",),
+    "maze": ("gap_maze",),
+    "block_push": ("two_blocks", "one_block_pixels"),
+    "ant_push": ("ant_push",),
+    "cabinet": ("cabinet_dense", "cabinet_sparse"),
+    "adroit": ("door", "hammer"),
+    "metaworld": ("basketball", "stick_pull"),
+    "mujoco": ("half_cheetah", "humanoid", "cheetah_back"),
+}
+
+EPISODE_FRAMES = {
+    **{"gap_maze": 50, "two_blocks": 60, "one_block_pixels": 60, "cabinet_dense": 60, "cabinet_sparse": 60},
+    **{"door": 100, "basketball": 100, "stick_pull": 100, "hammer": 125, "ant_push": 400},
+}
+"""Time limits, of tasks whose limit is not USUAL_EPISODE_FRAMES."""
+USUAL_EPISODE_FRAMES = 1000

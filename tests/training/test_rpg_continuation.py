@@ -1,0 +1,107 @@
+"""RPG on the maze, killed and continued, writes the files of a run that was not: z, segments, novelty, coverage."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relatent.specs.errors import RelatentError
+from relatent.training import train as training
+from relatent.training.checkpoint import Checkpoint
+from relatent.training.record import Record
+from tests.agents.tiny_rpg import AGENTS, SIZES
+
+LANES = 3
+ROUND = LANES * 50  # transitions of an episode in each environment, which enter replay together
+FRAMES = 4 * ROUND
+
+
+def spec(name: str, **hyper: Any) -> dict[str, Any]:
+    small = {"width": 8, "batch": 16, "update_after": ROUND, "replay": 10_000, "novelty_memory": 10_000, "lr": 1e-3}
+    return {
+        "agent": "rpg",
+        "revision": 1,
+        "hyper": {**SIZES, **AGENTS[name], **small, **hyper},
+        "env": {"suite": "maze", "task": "gap_maze", "octaves": 6},
+        "training": {
+            "frames": FRAMES,
+            "random_frames": 0,
+            "eval_every": FRAMES // 2,
+            "eval_episodes": 1,
+            "parallel_envs": LANES,
+        },
+        "probes": ["coverage", "positions", "latent"],
+        "seed": 0,
+    }
+
+
+def stop_at(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress = Record.progress
+
+    def interrupted(self: Record, done: int, total: int) -> None:
+        progress(self, done, total)
+        if done == frames:
+            monkeypatch.setattr(Record, "progress", progress)
+            raise training.Interrupted("SIGTERM")
+
+    monkeypatch.setattr(Record, "progress", interrupted)
+
+
+def assert_same(one: Path, two: Path) -> None:
+    for name in ("returns.csv", "probes.npz"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["code", "paper_categorical"])
+def test_stopped_twice_it_writes_the_same_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of episodes, which are played again; before the world learns, and after."""
+    training.train(spec(name), tmp_path / "whole", checkpoint_seconds=0.0)
+    for frames in (ROUND + 54, 3 * ROUND + 6):
+        stop_at(frames, monkeypatch)
+        with pytest.raises(training.Interrupted):
+            training.train(spec(name), tmp_path / "pieces", checkpoint_seconds=0.0)
+    training.train(spec(name), tmp_path / "pieces", checkpoint_seconds=0.0)
+    assert_same(tmp_path / "pieces", tmp_path / "whole")
+    assert json.loads((tmp_path / "pieces/manifest.json").read_text())["resumes"] == 2
+
+    rows = (tmp_path / "whole/returns.csv").read_text().splitlines()[1:]
+    train = [row.split(",") for row in rows if row.startswith("train")]
+    assert [(int(row[1]), int(row[2])) for row in train] == [(ROUND * (n // LANES + 1), n) for n in range(4 * LANES)]
+    probes = np.load(tmp_path / "whole/probes.npz")
+    assert probes["coverage_share_frames"].tolist() == [0, FRAMES // 2, FRAMES]
+    share = probes["coverage_share"]
+    assert 0 == share[0] < share[1] <= share[2] == (probes["visits"] > 0).mean()
+    assert 0.9 * FRAMES < probes["visits"].sum() <= FRAMES  # a step may end on a border of cells, which is no cell
+    assert probes["positions"].shape == (3 * 50, 2)
+    assert np.isfinite(probes["latent_cross_entropy"]).all()
+
+
+def test_a_small_replay_loses_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two checkpoints come more rows than its table holds, as on a fast machine; yet the run goes on from the
+    second one."""
+    small = spec("code", replay=ROUND, novelty_memory=ROUND // 2, update_after=100)
+    training.train(small, tmp_path / "whole", checkpoint_seconds=1e9)
+    asked = []
+
+    def third_time(self: Checkpoint) -> bool:
+        asked.append(self)
+        return len(asked) == 3
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "due", third_time)
+        stop_at(3 * ROUND + 54, patched)
+        with pytest.raises(training.Interrupted):
+            training.train(small, tmp_path / "pieces", checkpoint_seconds=0.0)
+    training.train(small, tmp_path / "pieces", checkpoint_seconds=1e9)
+    assert json.loads((tmp_path / "pieces/manifest.json").read_text())["resumes"] == 1
+    assert_same(tmp_path / "pieces", tmp_path / "whole")
+
+
+def test_no_step_is_taken_without_z(tmp_path: Path) -> None:
+    """Random actions have none to keep, and no p(z|s, a) may learn from zeros."""
+    random = spec("code")
+    random["training"] |= {"random_frames": 50}
+    with pytest.raises(RelatentError, match="random_frames"):
+        training.train(random, tmp_path / "run")
