@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-AGENTS = {"sac": "SAC", "td3": "TD3", "smac": "SMAC", "flow_sac": "FlowSAC", "pmoe": "PMOE"}
+AGENTS = {"sac": "SAC", "td3": "TD3", "smac": "SMAC", "flow_sac": "FlowSAC", "pmoe": "PMOE", "rpg": "RPG"}
 
 
 def agent_class(name: str) -> Any:
