@@ -3,7 +3,16 @@
 from importlib import import_module
 from typing import Any
 
-AGENTS = {"sac": "SAC", "td3": "TD3", "smac": "SMAC", "flow_sac": "FlowSAC", "pmoe": "PMOE", "rpg": "RPG"}
+AGENTS = {
+    "sac": "SAC",
+    "td3": "TD3",
+    "smac": "SMAC",
+    "flow_sac": "FlowSAC",
+    "pmoe": "PMOE",
+    "rpg": "RPG",
+    "sac_novelty": "SACNovelty",
+    "tdmpc": "TDMPC",
+}
 
 
 def agent_class(name: str) -> Any:

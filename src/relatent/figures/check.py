@@ -10,7 +10,7 @@ from relatent.figures.claims import judge
 from relatent.figures.drawing import Drawing, read_drawing
 from relatent.figures.gather import read_gathered
 from relatent.figures.plain import to_json
-from relatent.figures.reference import agreement, printed_sample, read_reference
+from relatent.figures.reference import agreement, digitised, printed_sample, read_reference
 from relatent.figures.series import seed_values, seeds_without
 from relatent.figures.statistics import Sample, interquartile_mean, stratified_bootstrap, welch
 from relatent.specs.figure import Reference
@@ -20,14 +20,16 @@ def check(parquet: Path, drawing: Drawing | dict[str, Any], root: Path = Path())
     """The content of <figure>.check.json. Paths in `drawing` start from `root`, the repository."""
     drawing = read_drawing(drawing)
     gathered = read_gathered(parquet)
-    wanted = drawing.reference
-    table = read_reference(root / wanted.file) if wanted else None
+    wanted, data = drawing.reference, drawing.data
+    numbers, curves = (None, wanted) if wanted and wanted.curves else (wanted, None)
+    table = read_reference(root / numbers.file) if numbers else None
     content = {
         "figure": drawing.figure,
         "budget": drawing.budget.name,
         "runs": {"drawn": len(gathered.runs), "wanted": len(gathered.runs) + len(gathered.missing)},
         "claims": [asdict(judge(claim, drawing, gathered.frame, table)) for claim in drawing.claims],
-        "reference": [] if wanted is None or table is None else against(wanted, table, drawing, gathered.frame),
+        "reference": [] if numbers is None or table is None else against(numbers, table, drawing, gathered.frame),
+        "digitised": digitised(curves, root, data.algorithms, data.tasks) if curves else [],
         "aggregate": aggregate(drawing, gathered.frame),
     }
     plain: dict[str, Any] = to_json(content)
@@ -76,7 +78,7 @@ def ours_at(
 
 
 def aggregate(drawing: Drawing, frame: pd.DataFrame) -> dict[str, Any]:
-    """Interquartile mean over all seeds and tasks of the final return, with a bootstrap stratified by task.
+    """Interquartile mean over all seeds and tasks of the measure at the end, with a bootstrap stratified by task.
 
     Only over two tasks or more, and for an algorithm that was trained on all of them.
     """

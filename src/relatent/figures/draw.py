@@ -8,7 +8,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from relatent.figures import bandit, entropy_curve, estimators, learning_curve, table
+from relatent.figures import (
+    bandit,
+    entropy_curve,
+    estimators,
+    gradient_directions,
+    identities,
+    learning_curve,
+    maze,
+    multimodal_bandit,
+    summary,
+    table,
+)
 from relatent.figures.drawing import Drawing, read_drawing
 from relatent.figures.gather import Gathered, read_gathered
 from relatent.figures.manifest import figure_manifest
@@ -24,6 +35,11 @@ KINDS: dict[str, Draw] = {
     "entropy_curve": entropy_curve.draw,
     "bandit": bandit.draw,
     "estimators": estimators.draw,
+    "multimodal_bandit": multimodal_bandit.draw,
+    "gradient_directions": gradient_directions.draw,
+    "identities": identities.draw,
+    "maze": maze.draw,
+    "summary": summary.draw,
 }
 
 

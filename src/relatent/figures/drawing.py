@@ -58,6 +58,7 @@ class Drawing(Closed):
     budget: DrawnBudget
     data: Data
     labels: dict[str, str] = {}
+    x_label: str = "environment frames"
     look: Look = Look()
     claims: list[Claim] = []
     reference: Reference | None = None

@@ -1,5 +1,9 @@
-"""Return over environment frames: a panel per task, a line per algorithm, as the paper draws its Figures 4 to 11."""
+"""Return over environment frames: a panel per task, a line per algorithm, as the papers draw it.
 
+Where training episodes are what counts, evaluations have panels of their own after those of training.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,64 +12,116 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from relatent.figures.drawing import Drawing, task_title
+from relatent.figures.background import (
+    COVERAGE,
+    THOUSAND,
+    background_legend,
+    background_notes,
+    background_points,
+    draw_background,
+)
+from relatent.figures.drawing import Drawing, measure_name, task_title
 from relatent.figures.gather import Gathered
 from relatent.figures.page import Note, common_notes, seeds_phrase, sheet
-from relatent.figures.series import Curves, curves
+from relatent.figures.series import Curves, bin_width, curves
 from relatent.figures.statistics import Array, mean_band
 from relatent.figures.style import GREY, Appearance, appearances
 
 FEW = 3
 """With so few seeds, each seed's own line is drawn too."""
+SHARES = ("success", COVERAGE)
+"""Measures of which every seed's line is drawn: a mean may be of seeds that succeed and of seeds that never do."""
+BARS = ("success",)
+"""Measures with an interval at the end only: of such seeds bands would be as high as the panel, one over the other."""
 TITLE, AXIS = 0.2, 0.42
 """Inches above and below the panels, for titles and for the axes' names."""
 GAP = (0.3, 0.5)
 """Inches between columns, and between rows of panels."""
-THOUSAND = 1000.0
-Found = dict[tuple[str, str], Curves | None]
+BAR = 0.025
+"""Between two bars, as a share of the frames."""
+PHASES = {"train": "training", "eval": "evaluation"}
+NAMES = {"return": "episode return", "success": "success rate", COVERAGE: "share of cells visited"}
+Found = dict[tuple[str, str, str], Curves | None]
+"""By algorithm, task and phase."""
 
 
 def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     """The figure, and the table of all that is plotted in it."""
     data, look = drawing.data, drawing.look
-    found = {
-        (algorithm, task): curves(gathered.frame, algorithm, task, data.measure, data.phase)
-        for task in data.tasks
-        for algorithm in data.algorithms
-    }
+    found = found_curves(gathered, drawing)
     styles, marks = appearances(data.algorithms), reference_marks(check)
     handles: list[tuple[Any, str]] = [(curve_handle(styles[name]), drawing.label(name)) for name in data.algorithms]
     if marks:
         of = ", ".join(sorted({drawing.label(mark["algorithm"]) for mark in marks}))
         handles.append((mark_handle(), f"{of}, public runs: mean ± 2 sd"))
-    notes = [*common_notes(drawing, check, shown(drawing, found)), *aggregate_note(drawing, check)]
-    notes += reference_notes(check)
-    columns = min(look.columns, len(data.tasks))
-    rows = -(-len(data.tasks) // columns)
+    handles += background_legend(drawing, check)
+    notes = [*common_notes(drawing, check, shown(gathered, drawing, found)), *aggregate_note(drawing, check)]
+    notes += [*reference_notes(check), *background_notes(drawing, check)]
+    cells = [(task, phase) for phase in phases(drawing) for task in data.tasks]
+    columns = min(look.columns, len(cells))
+    rows = -(-len(cells) // columns)
     body = TITLE + rows * look.panel_height + (rows - 1) * GAP[1] + AXIS
     paper = sheet(drawing, gathered, notes, body, handles)
-    panels = paper.grid(len(data.tasks), columns, look.panel_height, GAP, left=0.5, top=TITLE)
-    for index, (task, panel) in enumerate(zip(data.tasks, panels, strict=True)):
-        panel.set_title(task_title(task))
-        for order, name in enumerate(data.algorithms):
-            curve = found[name, task]
-            if curve is not None:
-                draw_curve(panel, curve, styles[name], order, len(data.algorithms))
+    panels = paper.grid(len(cells), columns, look.panel_height, GAP, left=0.5, top=TITLE)
+    for index, ((task, phase), panel) in enumerate(zip(cells, panels, strict=True)):
+        panel.set_title(f"{task_title(task)}, {PHASES[phase]}" if len(phases(drawing)) > 1 else task_title(task))
+        draw_panel(panel, drawing, check, found, task, phase)
         draw_marks(panel, [mark for mark in marks if mark["task"] == task], styles)
-        if all(found[name, task] is None for name in data.algorithms):
-            panel.text(0.5, 0.5, "not trained", transform=panel.transAxes, ha="center", va="center", color=GREY)
-        finish(panel, drawing, bottom=index + columns >= len(data.tasks), first=index % columns == 0)
-    return paper.figure, plotted(found)
+        finish(panel, drawing, bottom=index + columns >= len(cells), first=index % columns == 0)
+    return paper.figure, plotted(drawing, check, found)
 
 
-def draw_curve(panel: Axes, curve: Curves, style: Appearance, order: int, count: int) -> None:
-    """Mean and band over seeds, and each seed thinly where they are few; the `order`th of `count` curves."""
+def phases(drawing: Drawing) -> list[str]:
+    """Of which episodes there are panels. Of probes, there is one kind."""
+    training = drawing.data.phase == "train" and drawing.data.measure in ("return", "success")
+    return ["train", "eval"] if training else ["eval"]
+
+
+def found_curves(gathered: Gathered, drawing: Drawing) -> Found:
+    data = drawing.data
+    return {
+        (algorithm, task, phase): curves(gathered.frame, algorithm, task, data.measure, phase)
+        for phase in phases(drawing)
+        for task in data.tasks
+        for algorithm in data.algorithms
+    }
+
+
+def draw_panel(panel: Axes, drawing: Drawing, check: dict[str, Any], found: Found, task: str, phase: str) -> None:
+    """All curves of one task and phase. Digitised ones are of the phase that the paper shows."""
+    names, measure = drawing.data.algorithms, drawing.data.measure
+    styles, last = appearances(names), last_frame(found, task)
+    if phase == phases(drawing)[0]:
+        draw_background(panel, drawing, check, task, last, styles)
+    for order, name in enumerate(names):
+        curve = found[name, task, phase]
+        if curve is not None:
+            draw_curve(panel, curve, styles[name], order, len(names), measure)
+        if curve is not None and last and measure in BARS and len(curve.seeds) > 1:
+            draw_bar(panel, curve, styles[name], last * (1.03 + BAR * order))
+    if all(found[name, task, phase] is None for name in names):
+        why = "no episode has ended" if last else "not trained"
+        panel.text(0.5, 0.5, why, transform=panel.transAxes, ha="center", va="center", color=GREY)
+    if last and (measure in BARS or background_legend(drawing, check)):
+        # Not to the end of other people's curves.
+        panel.set_xlim(right=last * (1.03 + BAR * len(names) * (measure in BARS)) / THOUSAND)
+
+
+def last_frame(found: Found, task: str) -> float | None:
+    """Where our curves of a task end."""
+    return max((curve.frames[-1] for (_, of, _), curve in found.items() if of == task and curve), default=None)
+
+
+def draw_curve(panel: Axes, curve: Curves, style: Appearance, order: int, count: int, measure: str) -> None:
+    """Mean and band over seeds, and each seed thinly where that tells more; the `order`th of `count` curves."""
     thousands, (_, mean, low, high) = curve.frames / THOUSAND, drawn_band(curve)
-    panel.fill_between(
-        thousands, low, high, color=style.colour, alpha=0.17 if count <= 4 else 0.1, linewidth=0, zorder=2
-    )
-    if 1 < len(curve.seeds) <= FEW:
-        panel.plot(thousands, curve.values.T, color=style.colour, linewidth=0.4, alpha=0.55, zorder=3)
+    if measure not in BARS:
+        panel.fill_between(
+            thousands, low, high, color=style.colour, alpha=0.17 if count <= 4 else 0.1, linewidth=0, zorder=2
+        )
+    if len(curve.seeds) > 1 and (measure in SHARES or len(curve.seeds) <= FEW):
+        alpha = 0.55 if len(curve.seeds) <= FEW else 0.35
+        panel.plot(thousands, curve.values.T, color=style.colour, linewidth=0.4, alpha=alpha, zorder=3)
     every = max(1, len(mean) // 5)
     panel.plot(
         thousands,
@@ -79,6 +135,13 @@ def draw_curve(panel: Axes, curve: Curves, style: Appearance, order: int, count:
         markeredgewidth=0.4,
         zorder=4,
     )
+
+
+def draw_bar(panel: Axes, curve: Curves, style: Appearance, frames: float) -> None:
+    """The band of the last point, beside the curves."""
+    _, mean, low, high = drawn_band(curve)
+    panel.plot([frames / THOUSAND] * 2, [low[-1], high[-1]], color=style.colour, linewidth=1.2, zorder=4)
+    panel.plot(frames / THOUSAND, mean[-1], style.marker, color=style.colour, markersize=2.6, mew=0, zorder=5)
 
 
 def drawn_band(curve: Curves) -> tuple[str, Array, Array, Array]:
@@ -106,11 +169,9 @@ def finish(panel: Axes, drawing: Drawing, bottom: bool, first: bool) -> None:
     panel.grid(axis="y", color="#EAEAEA", linewidth=0.5, zorder=1)
     panel.set_axisbelow(True)
     if bottom:
-        panel.set_xlabel("environment frames (thousands)", size=7.5)
+        panel.set_xlabel(f"{drawing.x_label} (thousands)", size=7.5)
     if first:
-        panel.set_ylabel(
-            {"return": "episode return", "success": "success rate"}.get(measure, measure.replace("_", " "))
-        )
+        panel.set_ylabel(NAMES.get(measure, measure.replace("_", " ")))
 
 
 def curve_handle(style: Appearance) -> Line2D:
@@ -148,17 +209,35 @@ def draw_marks(panel: Axes, marks: list[dict[str, Any]], styles: dict[str, Appea
         )
 
 
-def shown(drawing: Drawing, found: Found) -> str:
+def shown(gathered: Gathered, drawing: Drawing, found: Found) -> str:
     counts = [len(curve.seeds) if curve is not None else 0 for curve in found.values()]
-    lines = ", thin lines: each seed" if any(1 < count <= FEW for count in counts) else ""
-    if max(counts) > 2:
-        band = "band: 95 % Student-t interval of the mean" + ("; of two seeds: their range" if 2 in counts else "")
-    else:
-        band = "band: from one seed to the other" if max(counts) == 2 else "one seed can have no band"
-    phase = "evaluation" if drawing.data.phase == "eval" else "training"
     caption = f"{drawing.caption.rstrip('.')}. " if drawing.caption else ""
     seeds = seeds_phrase(counts, drawing.seeds_wanted)
-    return f"{caption}Thick lines: mean over {seeds} of {phase} episodes{lines}; {band}."
+    points = f"{caption}Thick lines: mean over {seeds}{episodes(gathered, drawing)}"
+    return points + spread(counts, drawing.data.measure)
+
+
+def spread(counts: Sequence[int], measure: str) -> str:
+    """How it is drawn that seeds differ, of which the curves have so many."""
+    each = any(count > 1 and (measure in SHARES or count <= FEW) for count in counts)
+    lines = ", thin lines: each seed" if each else ""
+    what, of = ("bars at the right", "final mean") if measure in BARS else ("band", "mean")
+    if max(counts) > 2:
+        band = f"{what}: 95 % Student-t interval of the {of}" + ("; of two seeds: their range" if 2 in counts else "")
+    else:
+        band = f"{what}: from one seed to the other" if max(counts) == 2 else "one seed can have no band"
+    return f"{lines}; {band}."
+
+
+def episodes(gathered: Gathered, drawing: Drawing) -> str:
+    """What a point is a mean of, beside seeds."""
+    if drawing.data.measure not in ("return", "success"):
+        return ""
+    if "train" not in phases(drawing):
+        return " of evaluation episodes"
+    widths = sorted({bin_width(runs) for _, runs in gathered.frame.groupby(["algorithm", "task"])})
+    bins = " to ".join(f"{width:,}" for width in dict.fromkeys(widths[:1] + widths[-1:]))
+    return f" of training episodes in bins of {bins} {drawing.x_label}, and of evaluation episodes"
 
 
 def aggregate_note(drawing: Drawing, check: dict[str, Any]) -> list[Note]:
@@ -166,13 +245,13 @@ def aggregate_note(drawing: Drawing, check: dict[str, Any]) -> list[Note]:
     ordered = sorted(check["aggregate"].items(), key=lambda item: -item[1]["interquartile_mean"])
     if not ordered:
         return []
+    digits = 2 if drawing.data.measure in SHARES else 0
     parts = []
     for name, found in ordered:
-        interval = f" [{found['low']:.0f}, {found['high']:.0f}]" if found["low"] is not None else ""
-        parts.append(f"{drawing.label(name)} {found['interquartile_mean']:.0f}{interval}")
-    text = (
-        f"interquartile mean of the final return over seeds and tasks [95 % stratified bootstrap]: {', '.join(parts)}."
-    )
+        interval = f" [{found['low']:.{digits}f}, {found['high']:.{digits}f}]" if found["low"] is not None else ""
+        parts.append(f"{drawing.label(name)} {found['interquartile_mean']:.{digits}f}{interval}")
+    of = f"final {measure_name(drawing.data.measure)}" + " of training" * ("train" in phases(drawing))
+    text = f"interquartile mean of the {of} over seeds and tasks [95 % stratified bootstrap]: {', '.join(parts)}."
     return [Note("Aggregate", text)]
 
 
@@ -182,14 +261,19 @@ def reference_notes(check: dict[str, Any]) -> list[Note]:
     return [Note("Reference", "; ".join(sources))] if sources else []
 
 
-def plotted(found: Found) -> pd.DataFrame:
-    """A row a point: mean, the band as it is drawn and which it is, number of seeds, and each seed's value."""
+def plotted(drawing: Drawing, check: dict[str, Any], found: Found) -> pd.DataFrame:
+    """A row a point: mean, the band as it is drawn and which it is, number of seeds, and each seed's value; after them
+    what is drawn behind our curves."""
     tables = []
-    for (algorithm, task), curve in found.items():
+    for (algorithm, task, phase), curve in found.items():
         if curve is None:
             continue
         band, mean, low, high = drawn_band(curve)
         table = pd.DataFrame({"task": task, "algorithm": algorithm, "band": band, "frames": curve.frames.astype(int)})
         table = table.assign(seeds=len(curve.seeds), mean=mean, low=low, high=high)
-        tables.append(table.assign(**{f"seed_{seed}": curve.values[row] for row, seed in enumerate(curve.seeds)}))
+        table = table.assign(**{f"seed_{seed}": curve.values[row] for row, seed in enumerate(curve.seeds)})
+        if len(phases(drawing)) > 1:
+            table.insert(2, "phase", phase)
+        tables.append(table)
+    tables += background_points(drawing, check, {task: last_frame(found, task) for task in drawing.data.tasks})
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

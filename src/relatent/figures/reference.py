@@ -1,28 +1,53 @@
 """Other people's numbers, with their source, beside ours."""
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from relatent.figures.statistics import Estimate, Sample
 from relatent.specs.errors import RelatentError
+from relatent.specs.figure import Reference
 
 Agreement = Literal["agrees", "differs", "undecided"]
 REQUIRED = ["task", "algorithm", "mean", "std", "seeds", "source"]
+OF_CURVES = ["task", "algorithm", "frames", "mean", "source"]
+ALL_TASKS = "all"
+"""Stands for a task in a row about the mean over a figure's tasks."""
 
 
-def read_reference(path: Path) -> pd.DataFrame:
-    """Rows of task, algorithm, mean, std, seeds, source and, where the file has it, frames."""
+def read_reference(path: Path, required: Sequence[str] = REQUIRED) -> pd.DataFrame:
+    """Rows of task, algorithm, mean, std, seeds, source and, where the file has it, frames; or of what is required."""
     try:
         table = pd.read_csv(path, comment="#")
     except (OSError, ValueError) as error:
         raise RelatentError(f"{path}: cannot be read as a table of reference numbers ({error})") from None
-    absent = [column for column in REQUIRED if column not in table.columns]
+    absent = [column for column in required if column not in table.columns]
     if absent:
         raise RelatentError(f"{path}: lacks the columns {', '.join(absent)}")
     return table
+
+
+def digitised(wanted: Reference, root: Path, algorithms: Sequence[str], tasks: Sequence[str]) -> list[dict[str, Any]]:
+    """Other people's curves of these algorithms and tasks, in the figure's order: task, algorithm, source, frames and
+    mean, the last two a list each, over rising frames. `root`: the repository's."""
+    path = root / wanted.file
+    table = read_reference(path, OF_CURVES)
+    if wanted.source is not None:
+        known = ", ".join(sorted(table["source"].unique()))
+        table = table[table["source"] == wanted.source]
+        if table.empty:
+            raise RelatentError(f"{path}: no row of source {wanted.source!r}, known: {known}")
+    found = []
+    for task, algorithm in product([*tasks, ALL_TASKS], algorithms):
+        rows = table[(table["algorithm"] == algorithm) & (table["task"] == task)].sort_values("frames")
+        for source, of in rows.groupby("source"):
+            curve = {"frames": of["frames"].tolist(), "mean": of["mean"].tolist()}
+            found.append({"task": task, "algorithm": algorithm, "source": source, **curve})
+    return found
 
 
 def rows_for(table: pd.DataFrame, algorithm: str, task: str, frames: int | None) -> pd.DataFrame:

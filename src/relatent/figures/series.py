@@ -8,6 +8,10 @@ import pandas as pd
 from relatent.figures.statistics import STATISTICS, Array
 from relatent.specs.errors import RelatentError
 
+BIN, BINS = 10_000, 20
+"""Training episodes are averaged over so many frames, as haosulab/RPG@a7dc920 does for its plots, or over the `BINS`th
+part of a run that would have fewer points."""
+
 
 @dataclass(frozen=True)
 class Curves:
@@ -15,14 +19,27 @@ class Curves:
     frames: Array
     """(points,) environment frames."""
     values: Array
-    """(seeds, points): the mean over one evaluation's episodes."""
+    """(seeds, points): the mean over one evaluation's episodes, or over the training episodes of one bin."""
 
 
 def select(frame: pd.DataFrame, algorithm: str, task: str, measure: str, phase: str) -> pd.DataFrame:
-    """Rows of one curve. Only returns and successes have a phase; every other measure is a probe's."""
+    """Rows of one curve. Only returns and successes have a phase; every other measure is a probe's.
+
+    Evaluations come in groups of episodes at one frame, training episodes do not: these stand at the end of their bin.
+    """
     phase = phase if measure in ("return", "success") else "probe"
-    rows = (frame["algorithm"] == algorithm) & (frame["task"] == task)
-    return frame[rows & (frame["measure"] == measure) & (frame["phase"] == phase)]
+    runs = frame[frame["algorithm"] == algorithm]
+    runs = runs[runs["task"] == task]  # one after the other: tables have millions of rows
+    found = runs[(runs["measure"] == measure) & (runs["phase"] == phase)]
+    if phase == "train" and not found.empty:
+        width = bin_width(runs)
+        found = found.assign(frames=-(-found["frames"] // width) * width)
+    return found
+
+
+def bin_width(runs: pd.DataFrame) -> int:
+    """Frames over which training episodes are averaged, of runs of one length."""
+    return max(1, min(BIN, int(runs["frames"].max()) // BINS))
 
 
 def points(rows: pd.DataFrame) -> pd.Series:

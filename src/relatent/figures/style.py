@@ -37,6 +37,9 @@ class Appearance:
 NESTED, MLMC = Appearance(ORANGE, DASHED, "d"), Appearance(VERMILION, SOLID, "o")
 ELBO, IWAE = Appearance(BLACK, DOTTED, "P"), Appearance(SKY, DASH_DOT, "v")
 GAUSSIAN = Appearance(BLUE, DASHED, "s")
+# RPG, model-based SAC, TD-MPC and Dreamer, with or without a bonus for novelty.
+RPG, MODEL_SAC = Appearance(VERMILION, SOLID, "o"), Appearance(GREEN, DASHED, "v")
+PLANNER, DREAMER = Appearance(PURPLE, DASH_DOT, "P"), Appearance(ORANGE, LONG, "D")
 
 # The paper draws SMAC in red; vermilion is the nearest of the eight.
 APPEARANCES = {
@@ -66,6 +69,34 @@ APPEARANCES = {
     "mlmc_literal": Appearance(PURPLE, DOTTED, "X"),
     "elbo": ELBO,
     "iwae": IWAE,
+    "rpg": RPG,
+    "rpg_paper": Appearance(ORANGE, DASHED, "d"),
+    "rpg_dense": RPG,
+    "rpg_pixels": RPG,
+    "mbsac_r": MODEL_SAC,
+    "mbsac_dense": MODEL_SAC,
+    "mbsac_pixels": MODEL_SAC,
+    "sac_r": Appearance(SKY, DOTTED, "^"),
+    "tdmpc": PLANNER,
+    "tdmpc_r": PLANNER,
+    "p2e": DREAMER,
+    "dreamer_v2": DREAMER,
+    "rpg_categorical": Appearance(BLUE, DASH_DOT, "D"),
+    "rpg_beta005": Appearance(PURPLE, LONG, "P"),
+    "rpg_beta0005": Appearance(ORANGE, DASHED, "^"),
+    "rpg_beta00001": Appearance(SKY, DASH_DOT, "D"),
+    "rpg_beta0": Appearance(BLACK, DOTTED, "X"),
+    "rpg_d6": Appearance(ORANGE, DASHED, "^"),
+    "rpg_d3": Appearance(SKY, DASH_DOT, "D"),
+    "rpg_d1": Appearance(BLACK, DOTTED, "X"),
+    "rpg_small_replay": Appearance(BLUE, DASHED, "s"),
+    "rpg_small_memory": Appearance(SKY, DASH_DOT, "D"),
+    "rpg_no_encoding": Appearance(BLACK, DOTTED, "X"),
+    "rpg_without_novelty": Appearance(BLACK, DOTTED, "X"),
+    "mbsac_soft_mixture": Appearance(BLUE, DASH_DOT, "D"),
+    "mbsac_mixture": Appearance(SKY, LONG, "h"),
+    "mbsac_flow": Appearance(BLACK, DOTTED, "X"),
+    "mbsac_cem": Appearance(PURPLE, DASHED, "P"),
 }
 # For algorithms that came later: the name decides, so that a figure's other algorithms do not.
 SPARE = [

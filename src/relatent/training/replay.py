@@ -135,7 +135,7 @@ class Replay:
         """Runs of `length` steps whose first is drawn uniformly with replacement; what lies after an episode's end is
         masked."""
         draws = torch.randint(len(self), (batch_size,), generator=generator, device=generator.device)
-        return self._segments(draws, length)
+        return self.segments(draws, length)
 
     def sample_beginnings(self, batch_size: int, generator: torch.Generator) -> Segments:
         """Segments of one step, drawn uniformly with replacement from those that an episode began with."""
@@ -147,10 +147,11 @@ class Replay:
             )
         draws = torch.randint(len(self.began), (batch_size,), generator=generator, device=generator.device)
         chosen = np.array(self.began)[draws.cpu().numpy()] % self.capacity
-        return self._segments(torch.from_numpy(chosen).to(draws.device), 1)
+        return self.segments(torch.from_numpy(chosen).to(draws.device), 1)
 
-    def _segments(self, places: Tensor, length: int) -> Segments:
-        """Those whose first transitions lie at these places of row_of."""
+    def segments(self, places: Tensor, length: int) -> Segments:
+        """Those whose first transitions lie at these places, (batch_size,). A place is a transition's number since
+        the start modulo `capacity`, also in a continued run."""
         ahead = torch.arange(length + 1, device=places.device)
         if self.twin is None:
             starts = self.row_of[places.numpy()]
