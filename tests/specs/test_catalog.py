@@ -18,7 +18,7 @@ from tests.specs.toy import ROOT
 
 FIGURES = [
     *("rpg_fig1b", "rpg_fig5", "rpg_fig8a", "rpg_fig8b", "rpg_fig8c", "rpg_fig8d", "rpg_fig8e", "rpg_fig6", "rpg_fig7"),
-    *("rpg_fig9", "rpg_fig11", "rpg_fig13", "rpg_fig2", "rpg_fig4", "rpg_fig4ablations", "rpg_table2"),
+    *("rpg_fig9", "rpg_fig11", "rpg_fig12", "rpg_fig13", "rpg_fig2", "rpg_fig4", "rpg_fig4ablations", "rpg_table2"),
     *("smac_fig3", "smac_fig4", "smac_fig5a", "smac_fig5b", "smac_fig7", "smac_fig9", "smac_fig10", "smac_fig11"),
     *("smac_beta", "smac_entropy", "smac_table1"),
 ]
@@ -91,7 +91,7 @@ def test_every_protocol_can_be_trained(catalog: Catalog, budget: str) -> None:
 
 
 CHEAP = {"cartpole_swingup", "four_modes", "linear_gaussian", "two_peaks", "small_models"}
-CHEAP |= {"gap_maze", "ant_push", "cheetah_back"}
+CHEAP |= {"gap_maze", "ant_push", "cheetah_back", "half_cheetah"}
 
 
 def test_smoke_is_one_cheap_run_an_algorithm(catalog: Catalog) -> None:
@@ -132,7 +132,7 @@ def test_every_sentence_of_the_paper_is_judged_somewhere(catalog: Catalog) -> No
     for name, entry in catalog.figures.items():
         ids = [claim.id for claim in entry.figure.claims]
         assert len(ids) == len(set(ids))
-        assert ids or name in ("smac_entropy", "rpg_table2")
+        assert ids or name in ("smac_entropy", "rpg_fig12")  # the paper says nothing of the latter
 
 
 def test_table_1_is_there_in_full() -> None:

@@ -76,6 +76,12 @@ def test_environments_side_by_side_are_part_of_the_spec_where_there_are_several(
     assert training(tmp_path, "paper", paper=several)["walker_run"]["parallel_envs"] == 5
 
 
+def test_environments_side_by_side_share_the_frames_evenly(tmp_path: Path) -> None:
+    several = SETS.replace("eval_episodes: 2}", "eval_episodes: 2, parallel_envs: 8}")
+    with pytest.raises(SpecError, match="100 frames of one on long at budget small are no multiple of 8 environments"):
+        training(tmp_path, "small", paper=several)
+
+
 def test_an_entry_about_what_is_observed_replaces_the_environments_encoding(tmp_path: Path) -> None:
     paper = SETS.replace("{suite: dmc, action_repeat: 1}", "{suite: maze, octaves: 6}")
     paper = paper.replace("[walker_run]", "[gap_maze]").replace("[cheetah_run]", "[gap_maze]")

@@ -115,7 +115,20 @@ def _check_figure(
         what = f"task of this figure from budget {claim.from_} on"
         _known_all(document, [*where, "test", "tasks"], what, claim.test.tasks or (), names)
     for budget in order:
+        _check_rounds(document, paper, figure, budget, budgets[budget])
         _check_distinct(document, [*at, "data", "algorithms"], paper, figure, budget, budgets[budget])
+
+
+def _check_rounds(document: Document, paper: Paper, figure: Figure, name: str, budget: Budget) -> None:
+    """Environments that are stepped in turn share a run's frames evenly."""
+    for algorithm in figure.data.algorithms:
+        entry = resolve(paper, algorithm)
+        for part in parts(paper, figure.data.tasks) if entry.agent else ():
+            plan = training(paper, budget, entry, part)
+            if plan["frames"] % plan.get("parallel_envs", 1):
+                shared = f"{plan['frames']} frames of {algorithm} on {part} at budget {name}"
+                message = f"{shared} are no multiple of {plan['parallel_envs']} environments"
+                raise document.error(["training", "parallel_envs"], message)
 
 
 def _check_distinct(document: Document, at: list[str], paper: Paper, figure: Figure, name: str, budget: Budget) -> None:
