@@ -4,7 +4,9 @@ import pytest
 
 from relatent.commands.plan import Cost, Plan, closing, plan, si
 from relatent.commands.throughput import Row, Speed
+from relatent.specs.catalog import Catalog
 from tests.commands.jobs import job
+from tests.specs.toy import ROOT
 
 CPU = Speed(
     [
@@ -71,3 +73,14 @@ def test_closing_says_what_is_left() -> None:
 )
 def test_si(value: float | None, text: str) -> None:
     assert si(value) == text
+
+
+def test_what_several_environments_and_rarer_updates_come_to() -> None:
+    """RPG's maze: episodes of 50 frames, an update for each round of five environments."""
+    (first, *_) = Catalog.load(ROOT).jobs("paper", "rpg_fig5")
+    cost = plan([first], CPU, GPU, lambda _env: (28, 2)).total
+    assert cost.frames == 250_000 + 101 * 10 * 50
+    assert cost.updates == 249_000 // 5
+    assert cost.flops is not None
+    assert 20e9 < cost.flops / cost.updates < 40e9
+    assert cost.cpu_hours is None  # no update of this agent was measured in the table above
