@@ -7,6 +7,7 @@ import pytest
 
 from relatent.specs.catalog import Catalog
 from relatent.specs.errors import SpecError
+from relatent.specs.suites import SUITE_TASKS
 from tests.specs.toy import BUDGETS, PAPER, write_config
 
 AT = "config/papers/toy.yaml"
@@ -85,7 +86,7 @@ PAPER_MISTAKES = {
     "unknown suite": (
         "suite: dmc",
         "suite: atari",
-        "envs.states.suite: unknown suite 'atari', expected one of bandit, closed_form, dmc",
+        f"envs.states.suite: unknown suite 'atari', expected one of {', '.join(sorted(SUITE_TASKS))}",
     ),
     "duplicate seed": ("seeds: [0, 1]", "seeds: [0, 1, 0]", "seeds: 0 is given twice"),
     "negative seed": ("seeds: [0, 1]", "seeds: [0, -1]", "seeds.1: should be greater than or equal to 0, got -1"),

@@ -82,11 +82,11 @@ class Hyper:
     reward_ramp: tuple[float, ...]
     """(share, first, second): that factor rises to its share over the first updates, then to all; () has no ramp."""
     state_weight: float
-    """Of the predicted states' error, a mean over their dimensions. # L1 of Eq 4"""
+    """Of the predicted states' error, a mean over their dimensions (L1 of Eq 4)."""
     reward_weight: float
-    """Of the predicted rewards' squared error. # L2 of Eq 4"""
+    """Of the predicted rewards' squared error (L2 of Eq 4)."""
     value_weight: float
-    """Of the critics' squared error, a mean over both. # L3 of Eq 4"""
+    """Of the critics' squared error, a mean over both (L3 of Eq 4)."""
     critic: Literal["state_value", "action_value"]
     """V(s', z) added to the predicted reward, or Q(s, a, z)."""
     length_decay: float
