@@ -72,6 +72,7 @@ APPEARANCES = {
     "rpg": RPG,
     "rpg_paper": Appearance(ORANGE, DASHED, "d"),
     "rpg_dense": RPG,
+    "rpg_locomotion": RPG,
     "rpg_pixels": RPG,
     "mbsac_r": MODEL_SAC,
     "mbsac_dense": MODEL_SAC,
