@@ -82,7 +82,8 @@ def bench(catalog: Catalog, choice: Choice, quick: bool, write_table: bool, cons
     for name, spec in specs.items():
         console.print(f"measuring {name} ...", style="dim")
         measured.append(measure(name, spec, effort))
-    tasks = {choice.task: json.loads(jobs[0].spec)["env"] | {"task": choice.task}}
+    first = on_task(json.loads(jobs[0].spec)["env"], choice.task)
+    tasks = {first["task"]: first}
     if not choice.algorithms:
         tasks |= {spec["env"]["task"]: spec["env"] for spec in (json.loads(job.spec) for job in jobs)}
     simulators = [measure_simulator(env, effort) for _, env in sorted(tasks.items())]
@@ -210,7 +211,7 @@ def loop_shares(spec: dict[str, Any], effort: Effort) -> dict[str, float]:
         "training": {
             **spec["training"],
             "frames": effort.run_frames,
-            "random_frames": warm,
+            "random_frames": min(spec["training"]["random_frames"], warm),
             "eval_every": effort.run_frames,
             "eval_episodes": 1,
         },
