@@ -25,10 +25,10 @@ from relatent.nets.batch import Segments, Starts, WorldBatch
 from relatent.nets.imagination import Rollout, imagine
 from relatent.nets.latent_variable import LATENTS, Latent
 from relatent.nets.latent_world import LatentWorld, two_layers
-from relatent.nets.learner import Learner, move_towards
+from relatent.nets.learner import move_towards
 from relatent.nets.noise import gumbel, normal
 from relatent.nets.policies import POLICIES
-from relatent.objectives.novelty import Novelty
+from relatent.objectives.novelty import NoveltyLearner
 from relatent.objectives.rollout_value import length_weights, rollout_value
 from relatent.objectives.schedules import two_segments
 
@@ -119,7 +119,7 @@ def starts(segments: Segments) -> Starts:
     return Starts(segments.observation[:, 0], segments.kept)
 
 
-class RPG(Learner):
+class RPG(NoveltyLearner):
     """The agent."""
 
     period = 2
@@ -149,9 +149,7 @@ class RPG(Learner):
         if hyper.latent == "categorical":
             self.latent_values = two_layers(hyper.state, hyper.latent_size, hyper.width)
             self.optimise("latent_values", self.latent_values.parameters(), hyper.lr, hyper.clip_norm)
-        if hyper.novelty:
-            self.novelty = Novelty(observation_size, hyper.novelty_width)
-            self.optimise("novelty", self.novelty.predictor.parameters(), hyper.lr)
+        self.optimise_novelty(observation_size, hyper.lr)
 
     # Acting: z is drawn once an episode. The official code evaluates with the same random policy that it trains.
 
@@ -173,13 +171,9 @@ class RPG(Learner):
 
     # Learning: the novelty network as soon as a batch was seen, all else once replay holds `update_after` transitions.
 
-    def updates_due(self, before: int, after: int) -> int:
-        enough = self.hyper.batch if self.hyper.novelty else self.hyper.update_after
-        return (after // self.hyper.update_every - before // self.hyper.update_every) * (after > enough)
-
     def draw_update(self, replay: Any, generator: torch.Generator) -> tuple[WorldBatch, Noise]:
         hyper = self.hyper
-        seen = replay.sample_seen(hyper.batch, hyper.novelty_memory, generator) if hyper.novelty else ()
+        seen = self.draw_seen(replay, generator)
         if len(replay) <= hyper.update_after:
             return WorldBatch(seen), Noise()
         self.updates += 1
@@ -204,16 +198,10 @@ class RPG(Learner):
         return self.updates % self.period == 1
 
     def latent_is_due(self) -> bool:
-        return (
-            self.hyper.latent == "categorical" and self.updates % self.hyper.latent_every == 1 % self.hyper.latent_every
-        )
+        return self.hyper.latent == "categorical" and (self.updates - 1) % self.hyper.latent_every == 0
 
     def learn(self, batch: WorldBatch, noise: Noise) -> dict[str, Tensor]:
-        metrics = {}
-        if isinstance(batch.seen, Tensor):
-            loss, errors = self.minimise("novelty", self.novelty_loss, batch.seen)
-            self.novelty.count(errors)
-            metrics["novelty_loss"] = loss
+        metrics = self.learn_novelty(batch.seen)
         if not isinstance(batch.segments, Segments):
             return {}
         _, parts = self.minimise("world", self.world_loss, batch.segments, noise.target)
@@ -234,11 +222,6 @@ class RPG(Learner):
 
     # Losses
 
-    def novelty_loss(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean error of the novelty network, and each observation's."""
-        error = self.novelty.error(seen)
-        return error.mean(), error.detach()
-
     def world_loss(self, segments: Segments, noise: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Errors of predicted states, rewards and values along the stored actions. # Eq 4"""
         hyper, world = self.hyper, self.world
@@ -248,8 +231,7 @@ class RPG(Learner):
             reward = hyper.reward_scale * segments.reward
             if hyper.reward_ramp:
                 reward = two_segments(self.progress, *hyper.reward_ramp) * reward
-            if hyper.novelty:
-                reward = reward + hyper.novelty * self.novelty.bonus(following)
+            reward = reward + hyper.novelty * self.novelty_bonus(following)
             encoded = self.target_world.encode(following)
             rollout = self.imagine(self.target_world, encoded, latent, noise)
             value = self.value(self.target_world, rollout, latent, hyper.target_entropy_bonus).amin(0)

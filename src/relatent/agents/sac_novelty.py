@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from relatent.nets.batch import Batch
 from relatent.nets.distributions import GaussianHead, tanh_log_det
-from relatent.nets.learner import Learner, move_towards
+from relatent.nets.learner import move_towards
 from relatent.nets.mlp import TwinQ, xavier
 from relatent.nets.noise import normal, normal_if
-from relatent.objectives.novelty import Novelty
+from relatent.objectives.novelty import NoveltyLearner
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Noise(NamedTuple):
     action: Any = ()
 
 
-class SACNovelty(Learner):
+class SACNovelty(NoveltyLearner):
     """The agent."""
 
     def __init__(self, observation_size: int, action_size: int, hyper: Hyper) -> None:
@@ -79,9 +79,7 @@ class SACNovelty(Learner):
         self.optimise("actor", self.actor.parameters(), hyper.lr)
         self.optimise("critic", self.critic.parameters(), hyper.lr)
         self.optimise("alpha", [self.log_alpha], hyper.lr)
-        if hyper.novelty:
-            self.novelty = Novelty(observation_size, hyper.novelty_width)
-            self.optimise("novelty", self.novelty.predictor.parameters(), hyper.lr)
+        self.optimise_novelty(observation_size, hyper.lr)
 
     def choose(self, observation: Tensor, belief: Any, noise: Tensor) -> tuple[Tensor, Any]:
         """A sample of the policy; tanh of its mean where the noise is zero."""
@@ -90,13 +88,9 @@ class SACNovelty(Learner):
     def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Tensor:
         return normal_if(explore, (self.action_size,), generator)
 
-    def updates_due(self, before: int, after: int) -> int:
-        enough = self.hyper.batch if self.hyper.novelty else self.hyper.update_after
-        return (after // self.hyper.update_every - before // self.hyper.update_every) * (after > enough)
-
     def draw_update(self, replay: Any, generator: torch.Generator) -> tuple[Drawn, Noise]:
         hyper = self.hyper
-        seen = replay.sample_seen(hyper.batch, hyper.novelty_memory, generator) if hyper.novelty else ()
+        seen = self.draw_seen(replay, generator)
         if len(replay) <= hyper.update_after:
             return Drawn(seen), Noise()
         self.updates += 1
@@ -110,11 +104,7 @@ class SACNovelty(Learner):
         return int(self.updates > 0)
 
     def learn(self, batch: Drawn, noise: Noise) -> dict[str, Tensor]:
-        metrics = {}
-        if isinstance(batch.seen, Tensor):
-            loss, errors = self.minimise("novelty", self.novelty_loss, batch.seen)
-            self.novelty.count(errors)
-            metrics["novelty_loss"] = loss
+        metrics = self.learn_novelty(batch.seen)
         if not isinstance(batch.transitions, Batch):
             return {}
         critic_loss, bonus = self.minimise("critic", self.critic_loss, batch.transitions, noise)
@@ -125,11 +115,6 @@ class SACNovelty(Learner):
         metrics |= {"critic_loss": critic_loss, "actor_loss": actor_loss, "alpha": alpha, "entropy": entropy}
         return metrics | {"bonus": bonus}
 
-    def novelty_loss(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean error of the novelty network, and each observation's."""
-        error = self.novelty.error(seen)
-        return error.mean(), error.detach()
-
     def sample_action(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """A reparameterised action and its log-density, of shapes (B, action_size) and (B,)."""
         policy = self.actor(observation)
@@ -139,10 +124,8 @@ class SACNovelty(Learner):
     def critic_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
         """Both Q-functions' squared error to the soft Bellman target of reward and bonus, and the bonus's mean."""
         with torch.no_grad():
-            reward, bonus = batch.reward, torch.zeros_like(batch.reward)
-            if self.hyper.novelty:
-                bonus = self.novelty.bonus(batch.next_observation)
-                reward = reward + self.hyper.novelty * bonus
+            bonus = self.novelty_bonus(batch.next_observation)
+            reward = batch.reward + self.hyper.novelty * bonus
             next_action, next_log_prob = self.sample_action(batch.next_observation, noise.next_action)
             next_value = torch.minimum(*self.target_critic(batch.next_observation, next_action))
             next_value = next_value - self.log_alpha.exp() * next_log_prob

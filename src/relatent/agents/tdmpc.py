@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from relatent.nets.batch import Segments
-from relatent.nets.learner import Learner, move_towards
+from relatent.nets.learner import move_towards
 from relatent.nets.noise import gumbel, normal, normal_if
 from relatent.nets.priorities import Priorities
 from relatent.nets.task_oriented_world import BoundedPolicy, TaskOrientedWorld
-from relatent.objectives.novelty import Novelty
+from relatent.objectives.novelty import NoveltyLearner
 from relatent.objectives.planning import Plan, linear, one_step_later, search
 
 ERROR_LIMIT = 1e4  # of each of a segment's summed errors
@@ -128,7 +128,7 @@ class Batch(NamedTuple):
     """Observations for the novelty network, (B, observation_size)."""
 
 
-class TDMPC(Learner):
+class TDMPC(NoveltyLearner):
     """The agent. Its belief is the mean of the last plan, (horizon, action_size), zero beyond the plan's length."""
 
     depth: Tensor
@@ -144,9 +144,7 @@ class TDMPC(Learner):
         self.policy = BoundedPolicy(hyper.state, action_size, hyper.width, hyper.min_std)
         self.optimise("world", self.world.parameters(), hyper.lr, hyper.clip_norm)
         self.optimise("policy", self.policy.parameters(), hyper.lr, hyper.clip_norm)
-        if hyper.novelty:
-            self.novelty = Novelty(observation_size, hyper.novelty_width)
-            self.optimise("novelty", self.novelty.predictor.parameters(), hyper.novelty_lr)
+        self.optimise_novelty(observation_size, hyper.novelty_lr)
         self.register_buffer("depth", torch.ones(()))  # steps of a plan
         self.register_buffer("least_std", torch.tensor(hyper.first_std))
         self.priorities = Priorities(hyper.replay, hyper.priority_alpha, hyper.priority_beta)
@@ -229,7 +227,7 @@ class TDMPC(Learner):
         self.least_std.fill_(linear(hyper.first_std, hyper.min_std, hyper.schedule_steps, steps))
         places, weights = self.priorities.draw(replay, hyper.batch, generator)
         segments = replay.segments(places, hyper.horizon)
-        seen = replay.sample_seen(hyper.batch, hyper.novelty_memory, generator) if hyper.novelty else ()
+        seen = self.draw_seen(replay, generator)
         return Batch(segments, places, weights, seen), self.draw_noise(hyper.batch, generator)
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
@@ -242,10 +240,7 @@ class TDMPC(Learner):
     def learn(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         if not isinstance(batch.segments, Segments):
             return {}
-        metrics = {}
-        if self.hyper.novelty:
-            metrics["novelty_loss"], errors = self.minimise("novelty", self.novelty_loss, batch.seen)
-            self.novelty.count(errors)
+        metrics = self.learn_novelty(batch.seen)
         inputs = batch.segments, batch.weights, noise.next_action
         _, parts, states, errors = self.minimise("world", self.world_loss, *inputs)
         self.priorities.rate(batch.places, errors)
@@ -254,20 +249,13 @@ class TDMPC(Learner):
             move_towards(self.target_world, self.world, self.hyper.tau)
         return {**metrics, **parts, "policy_loss": policy_loss}
 
-    def novelty_loss(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean error of the novelty network, and each observation's."""
-        error = self.novelty.error(seen)
-        return error.mean(), error.detach()
-
     def world_loss(self, segments: Segments, weights: Tensor, noise: Tensor) -> tuple[Tensor, dict, Tensor, Tensor]:
         """Errors of predicted states, rewards and values along the stored actions. Also the mean of each, the predicted
         states (B, horizon + 1, state_size), and by how much the critics err on each segment, (B,)."""
         hyper, world = self.hyper, self.world
         following = segments.observation[:, 1:]
         with torch.no_grad():
-            reward = segments.reward
-            if hyper.novelty:
-                reward = reward + hyper.novelty * self.novelty.bonus(following)
+            reward = segments.reward + hyper.novelty * self.novelty_bonus(following)
             next_value = self.policys_value(self.target_world, world.encode(following), noise)
             expected_value = reward + hyper.gamma * (1 - segments.terminated) * next_value
             expected_state = self.target_world.encode(following)

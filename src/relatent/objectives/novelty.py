@@ -5,9 +5,12 @@ is made a bonus of mean 0 and variance 1 over all batches but the first hundred 
 bonus of the typical observation becomes negative as errors shrink (haosulab/RPG@a7dc920).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from relatent.nets.learner import Learner
 from relatent.nets.mlp import mlp
 
 WARM_BATCHES = 100  # before so many, the bonus is the plain error
@@ -52,3 +55,42 @@ class Novelty(nn.Module):
         within = errors.var(-1, unbiased=False)
         self.variance.copy_((1 - share) * self.variance + share * within + share * (1 - share) * distance.square())
         self.mean.add_(share * distance)
+
+
+class NoveltyLearner(Learner):
+    """A learner beside which a novelty network learns from what was seen, unless its weight `hyper.novelty` is zero."""
+
+    novelty: Novelty
+
+    def optimise_novelty(self, observation_size: int, learning_rate: float) -> None:
+        """Make the network and its optimiser."""
+        if self.hyper.novelty:
+            self.novelty = Novelty(observation_size, self.hyper.novelty_width)
+            self.optimise("novelty", self.novelty.predictor.parameters(), learning_rate)
+
+    def draw_seen(self, replay: Any, generator: torch.Generator) -> Any:
+        """Observations for one update of the network, (B, observation_size); () where there is none."""
+        hyper = self.hyper
+        return replay.sample_seen(hyper.batch, hyper.novelty_memory, generator) if hyper.novelty else ()
+
+    def learn_novelty(self, seen: Any) -> dict[str, Tensor]:
+        """One update of the network from what `draw_seen` drew; returns its metric."""
+        if not isinstance(seen, Tensor):
+            return {}
+        loss, errors = self.minimise("novelty", self.novelty_loss, seen)
+        self.novelty.count(errors)
+        return {"novelty_loss": loss}
+
+    def novelty_loss(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean error of the network, and each observation's."""
+        error = self.novelty.error(seen)
+        return error.mean(), error.detach()
+
+    def novelty_bonus(self, observation: Tensor) -> Tensor:
+        """The bonus of observations before it is weighted; zero without a network."""
+        return self.novelty.bonus(observation) if self.hyper.novelty else torch.zeros_like(observation[..., 0])
+
+    def updates_due(self, before: int, after: int) -> int:
+        """One in `update_every` agent steps: of the network once a batch was seen, of all else after `update_after`."""
+        enough = self.hyper.batch if self.hyper.novelty else self.hyper.update_after
+        return (after // self.hyper.update_every - before // self.hyper.update_every) * (after > enough)
