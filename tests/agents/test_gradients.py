@@ -9,34 +9,17 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from relatent.nets.batch import Batch
+from tests.agents.checks import assert_gradients_agree
 from tests.agents.tiny import CASES, batch, loss, noise_for, number, parameters_of, precise
 
 LOSSES = pytest.mark.parametrize(("name", "part"), CASES)
 
 
-def tensors(part: list[Tensor]) -> list[Tensor]:
-    return [tensor.detach().clone() for tensor in part]
-
-
 @LOSSES
 def test_gradients_agree_with_finite_differences(name: str, part: str) -> None:
     agent, data = precise(name), batch()
-    noise, parameters = noise_for(agent), parameters_of(agent, part)
-    gradients = torch.autograd.grad(loss(agent, part, data, noise), parameters)
-    generator, start, step = torch.Generator().manual_seed(0), tensors(parameters), 1e-6
-    for _ in range(3):
-        direction = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in parameters]
-        values = []
-        for sign in (1, -1):
-            with torch.no_grad():
-                for parameter, origin, change in zip(parameters, start, direction, strict=True):
-                    parameter.copy_(origin + sign * step * change)
-                values.append(number(loss(agent, part, data, noise)))
-        numerical = (values[0] - values[1]) / (2 * step)
-        exact = number(sum((g * d).sum() for g, d in zip(gradients, direction, strict=True)))
-        # The difference's own error: rounding of about 1e-16 * |loss| / step, and step² times a third derivative.
-        assert exact == pytest.approx(numerical, rel=1e-6, abs=1e-8 * (1 + abs(values[0])))
-        assert exact != 0
+    noise = noise_for(agent)
+    assert_gradients_agree(lambda: loss(agent, part, data, noise), parameters_of(agent, part))
 
 
 @LOSSES

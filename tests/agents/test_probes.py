@@ -3,21 +3,15 @@
 The temperature is 1e-8 and fixed: with |log π| < 100 the entropy moves no target by more than 1e-6.
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from relatent.envs import make
 from relatent.envs.probes import PROBES
-from relatent.training import loop
-from relatent.training.checkpoint import Checkpoint
-from relatent.training.clock import PhaseClock
 from relatent.training.record import Record
-from relatent.training.replay import Replay
-from relatent.training.seeds import Stream, generator
+from tests.agents.checks import train_on_probe
 from tests.agents.tiny import AGENTS, build
 
 GAMMA, TAU = 0.6, 0.2
@@ -41,13 +35,7 @@ def trained(name: str, task: str, folder: Path, random_frames: int, updates: int
         changes |= {"critic_width": 32}
     agent = build(name, observation_size=1, action_size=1, gamma=GAMMA, tau=TAU, **changes)
     frames = START + updates
-    plan = loop.Plan(
-        seed=1, frames=frames, random_frames=random_frames, eval_every=frames, eval_episodes=16, action_repeat=1
-    )
-    env, eval_env = (make({"suite": "probe", "task": task}) for _ in range(2))
-    replay, record = Replay(frames, 1, 1), Record(folder)
-    checkpoint = Checkpoint(folder / "checkpoint", {}, replay, math.inf)
-    loop.train(plan, [env], eval_env, agent, replay, record, checkpoint, generator(1, Stream.UPDATES), PhaseClock())
+    record = train_on_probe(agent, task, folder, frames, random_frames)
     assert record.updates == updates
     return agent, record
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from relatent.nets.learner import move_towards
+from tests.agents.checks import assert_gradients_agree
 from tests.agents.tiny import number, parameters_of
 from tests.agents.tiny_rpg import CASES, HORIZON, build, given, imagined, loss, noise, precise, segments, starts
 
@@ -27,21 +28,7 @@ def test_gradients_agree_with_finite_differences(name: str, part: str) -> None:
         # The encoder is in the target too, where no gradient counts it: see the test after this one.
         fixed = {id(parameter) for parameter in agent.world.encode.parameters()}
         parameters = [parameter for parameter in parameters if id(parameter) not in fixed]
-    gradients = torch.autograd.grad(loss(agent, part), parameters)
-    generator, origins, step = torch.Generator().manual_seed(0), [p.detach().clone() for p in parameters], 1e-6
-    for _ in range(3):
-        direction = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in parameters]
-        values = []
-        for sign in (1, -1):
-            with torch.no_grad():
-                for parameter, origin, change in zip(parameters, origins, direction, strict=True):
-                    parameter.copy_(origin + sign * step * change)
-                values.append(number(loss(agent, part)))
-        numerical = (values[0] - values[1]) / (2 * step)
-        exact = number(sum((g * d).sum() for g, d in zip(gradients, direction, strict=True)))
-        # The difference's own error: rounding of about 1e-16 * |loss| / step, and step² times a third derivative.
-        assert exact == pytest.approx(numerical, rel=1e-6, abs=1e-8 * (1 + abs(values[0])))
-        assert exact != 0
+    assert_gradients_agree(lambda: loss(agent, part), parameters)
 
 
 def test_the_worlds_own_encoding_is_a_target_without_a_gradient() -> None:

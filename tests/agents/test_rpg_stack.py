@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_map
 from relatent.training.stack import Stack, stacked
 from tests.agents.tiny import waves
 from tests.agents.tiny_rpg import HORIZON, OBSERVATION, build, given, noise, segments, starts
-from tests.nets.test_learner import everything
+from tests.training.test_stack import assert_same
 
 SEEDS = 3
 KINDS = ["code", "paper", "code_categorical", "paper_none", "paper_mixture", "code_soft_mixture"]
@@ -36,14 +36,6 @@ def update(together: Stack, alone: list[Any], number: int) -> tuple[list[dict], 
         data = [(batch._replace(seen=()), draws) for batch, draws in data]
     mine = [agent.learn(*one) for agent, one in zip(alone, data, strict=True)]
     return mine, together.learn([batch for batch, _ in data], [draws for _, draws in data])
-
-
-def assert_same(one: list[Any], two: list[Any], tolerance: float) -> None:
-    for mine, yours in zip(one, two, strict=True):
-        left, right = everything(mine), everything(yours)
-        assert left.keys() == right.keys()
-        for key in left:
-            torch.testing.assert_close(left[key], right[key], rtol=tolerance, atol=tolerance, msg=key)
 
 
 @pytest.mark.parametrize("name", ["code", "paper_categorical", "code_soft_mixture", "code_ramp"])

@@ -11,20 +11,16 @@ import torch
 from torch import Tensor
 
 from relatent.agents.sac_novelty import Drawn, Hyper, Noise, SACNovelty
-from relatent.envs import make
 from relatent.envs.probes import PROBES
-from relatent.training import loop
-from relatent.training import train as training
-from relatent.training.checkpoint import Checkpoint
-from relatent.training.clock import PhaseClock
 from relatent.training.record import Record
 from relatent.training.replay import Replay
-from relatent.training.seeds import Stream, generator
 from relatent.training.stack import Stack
+from tests.agents.checks import assert_gradients_agree, assert_moves_all_its_own_parameters_only, train_on_probe
 from tests.agents.test_losses import bellman, dense, drawn, squashed, twin
 from tests.agents.tiny import ACTION, BATCH, OBSERVATION, batch, number, parameters_of, waves
 from tests.agents.tiny_tdmpc import bonus as bonus_of
 from tests.nets.test_learner import assert_identical, everything
+from tests.training.specs import stop_and_continue
 
 HYPER: dict[str, Any] = {
     "width": 6,
@@ -109,31 +105,13 @@ def test_the_temperature_rises_exactly_while_entropy_lies_below_minus_the_action
 @pytest.mark.parametrize("part", PARTS)
 def test_gradients_agree_with_finite_differences(part: str) -> None:
     agent = precise()
-    parameters = parameters_of(agent, part)
-    gradients = torch.autograd.grad(loss(agent, part), parameters)
-    start, step = [parameter.detach().clone() for parameter in parameters], 1e-6
-    for seed in range(3):
-        own = torch.Generator().manual_seed(seed)
-        direction = [torch.randn(p.shape, generator=own, dtype=torch.float64) for p in parameters]
-        values = []
-        for sign in (1, -1):
-            with torch.no_grad():
-                for parameter, origin, change in zip(parameters, start, direction, strict=True):
-                    parameter.copy_(origin + sign * step * change)
-                values.append(number(loss(agent, part)))
-        exact = number(sum((g * d).sum() for g, d in zip(gradients, direction, strict=True)))
-        assert exact != 0
-        assert exact == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-6, abs=1e-8 * (1 + abs(values[0])))
+    assert_gradients_agree(lambda: loss(agent, part), parameters_of(agent, part))
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_loss_moves_its_own_parameters_only(part: str) -> None:
     agent = precise()
-    before = deepcopy(dict(agent.named_parameters()))
-    mine = {id(parameter) for parameter in parameters_of(agent, part)}
-    agent.minimise(part, lambda: loss(agent, part))
-    moved = {key for key, parameter in agent.named_parameters() if not torch.equal(parameter, before[key])}
-    assert moved == {key for key, parameter in agent.named_parameters() if id(parameter) in mine}
+    assert_moves_all_its_own_parameters_only(agent, part, lambda: loss(agent, part))
 
 
 def test_optimisers_hold_every_trained_parameter_once() -> None:
@@ -240,22 +218,8 @@ def test_stopped_twice_it_writes_the_same_files(tmp_path: Path, monkeypatch: pyt
         "training": frames,
         "seed": 0,
     }
-    training.train(spec, tmp_path / "whole", checkpoint_seconds=0.0)
-    progress = Record.progress
-    for stop in (44, 104):
-
-        def interrupted(self: Record, done: int, total: int, stop: int = stop) -> None:
-            progress(self, done, total)
-            if done == stop:
-                raise training.Interrupted("SIGTERM")
-
-        monkeypatch.setattr(Record, "progress", interrupted)
-        with pytest.raises(training.Interrupted):
-            training.train(spec, tmp_path / "pieces", checkpoint_seconds=0.0)
-    monkeypatch.setattr(Record, "progress", progress)
-    training.train(spec, tmp_path / "pieces", checkpoint_seconds=0.0)
+    stop_and_continue(spec, tmp_path, (44, 104), monkeypatch)
     assert (tmp_path / "pieces/returns.csv").read_bytes() == (tmp_path / "whole/returns.csv").read_bytes()
-    assert '"resumes": 2' in (tmp_path / "pieces/manifest.json").read_text()
 
 
 def test_seeds_learn_as_one_as_they_do_alone() -> None:
@@ -292,13 +256,7 @@ PROBE = {"width": 32, "batch": 32, "lr": 5e-3, "tau": 0.2, "init_alpha": 1e-8, "
 def trained(task: str, folder: Path, frames: int, random_frames: int) -> tuple[SACNovelty, Record]:
     torch.manual_seed(1)
     agent = SACNovelty(1, 1, Hyper(**{**HYPER, **PROBE, "gamma": 0.6, "novelty": 0.0}))
-    plan = loop.Plan(
-        seed=1, frames=frames, random_frames=random_frames, eval_every=frames, eval_episodes=16, action_repeat=1
-    )
-    env, eval_env = (make({"suite": "probe", "task": task}) for _ in range(2))
-    replay, record = Replay(frames, 1, 1), Record(folder)
-    checkpoint = Checkpoint(folder / "checkpoint", {}, replay, math.inf)
-    loop.train(plan, [env], eval_env, agent, replay, record, checkpoint, generator(1, Stream.UPDATES), PhaseClock())
+    record = train_on_probe(agent, task, folder, frames, random_frames)
     return agent, record
 
 

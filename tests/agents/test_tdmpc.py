@@ -1,7 +1,6 @@
 """TD-MPC: when it learns and from what, that it finds what is known, and that it is saved and stacked as others are."""
 
 import io
-import math
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,15 @@ import pytest
 import torch
 
 from relatent.agents.tdmpc import TDMPC, Hyper
-from relatent.envs import make
 from relatent.envs.probes import PROBES
-from relatent.training import loop
-from relatent.training import train as training
-from relatent.training.checkpoint import Checkpoint
-from relatent.training.clock import PhaseClock
 from relatent.training.record import Record
 from relatent.training.replay import Replay
-from relatent.training.seeds import Stream, generator
 from relatent.training.stack import Stack
+from tests.agents.checks import train_on_probe
 from tests.agents.tiny import number
 from tests.agents.tiny_tdmpc import HYPER, OBSERVED, action_noise, batch, build, memory, noise, precise
 from tests.nets.test_learner import assert_identical, everything
+from tests.training.specs import stop_and_continue
 
 
 @pytest.mark.parametrize(
@@ -153,22 +148,8 @@ def spec(**training_changes: Any) -> dict[str, Any]:
 
 def test_stopped_thrice_it_writes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first update, after it, and after replay has begun to overwrite."""
-    training.train(spec(), tmp_path / "whole", checkpoint_seconds=0.0)
-    progress = Record.progress
-    for stop in (44, 104, 200):
-
-        def interrupted(self: Record, done: int, total: int, stop: int = stop) -> None:
-            progress(self, done, total)
-            if done == stop:
-                raise training.Interrupted("SIGTERM")
-
-        monkeypatch.setattr(Record, "progress", interrupted)
-        with pytest.raises(training.Interrupted):
-            training.train(spec(), tmp_path / "pieces", checkpoint_seconds=0.0)
-    monkeypatch.setattr(Record, "progress", progress)
-    training.train(spec(), tmp_path / "pieces", checkpoint_seconds=0.0)
+    stop_and_continue(spec(), tmp_path, (44, 104, 200), monkeypatch)
     assert (tmp_path / "pieces/returns.csv").read_bytes() == (tmp_path / "whole/returns.csv").read_bytes()
-    assert '"resumes": 3' in (tmp_path / "pieces/manifest.json").read_text()
 
 
 def test_seeds_learn_and_plan_as_one_as_they_do_alone() -> None:
@@ -226,13 +207,7 @@ PROBE = {
 def trained(task: str, folder: Path, frames: int, random_frames: int, **changes: Any) -> tuple[TDMPC, Record]:
     torch.manual_seed(1)
     agent = TDMPC(1, 1, Hyper(**{**HYPER, **PROBE, **changes}))
-    plan = loop.Plan(
-        seed=1, frames=frames, random_frames=random_frames, eval_every=frames, eval_episodes=16, action_repeat=1
-    )
-    env, eval_env = (make({"suite": "probe", "task": task}) for _ in range(2))
-    replay, record = Replay(frames, 1, 1), Record(folder)
-    checkpoint = Checkpoint(folder / "checkpoint", {}, replay, math.inf)
-    loop.train(plan, [env], eval_env, agent, replay, record, checkpoint, generator(1, Stream.UPDATES), PhaseClock())
+    record = train_on_probe(agent, task, folder, frames, random_frames)
     assert record.updates == frames
     return agent, record
 

@@ -1,13 +1,13 @@
 """TD-MPC's losses a second time, plainly, and who receives their gradients."""
 
 import math
-from copy import deepcopy
 
 import pytest
 import torch
 
 from relatent.agents.tdmpc import TDMPC, Hyper
 from relatent.nets.task_oriented_world import BoundedPolicy
+from tests.agents.checks import assert_gradients_agree, assert_moves_all_its_own_parameters_only
 from tests.agents.tiny import number, parameters_of
 from tests.agents.tiny_tdmpc import (
     BATCH,
@@ -119,31 +119,13 @@ def test_gradients_agree_with_finite_differences(part: str, monkeypatch: pytest.
             agent.target_world, agent.world.encode(segments().observation[:, 1:]), noise().next_action
         ).detach()
         monkeypatch.setattr(agent, "policys_value", lambda *_: fixed)
-    parameters = parameters_of(agent, part)
-    gradients = torch.autograd.grad(loss(agent, part), parameters)
-    start, step = [parameter.detach().clone() for parameter in parameters], 1e-6
-    for seed in range(3):
-        own = torch.Generator().manual_seed(seed)
-        direction = [torch.randn(p.shape, generator=own, dtype=torch.float64) for p in parameters]
-        values = []
-        for sign in (1, -1):
-            with torch.no_grad():
-                for parameter, origin, change in zip(parameters, start, direction, strict=True):
-                    parameter.copy_(origin + sign * step * change)
-                values.append(number(loss(agent, part)))
-        exact = number(sum((g * d).sum() for g, d in zip(gradients, direction, strict=True)))
-        assert exact != 0
-        assert exact == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-6, abs=1e-8 * (1 + abs(values[0])))
+    assert_gradients_agree(lambda: loss(agent, part), parameters_of(agent, part))
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_loss_moves_its_own_parameters_only(part: str) -> None:
     agent = precise()
-    before = deepcopy(dict(agent.named_parameters()))
-    mine = {id(parameter) for parameter in parameters_of(agent, part)}
-    agent.minimise(part, lambda: loss(agent, part))
-    moved = {key for key, parameter in agent.named_parameters() if not torch.equal(parameter, before[key])}
-    assert moved == {key for key, parameter in agent.named_parameters() if id(parameter) in mine}
+    assert_moves_all_its_own_parameters_only(agent, part, lambda: loss(agent, part))
 
 
 def test_targets_carry_no_gradient() -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from relatent.training import train as training
+from relatent.training.record import Record
 from relatent.training.replay import Replay
 
 DRIVER = """
@@ -50,3 +53,27 @@ def filled(capacity: int, episodes: list[int], observation_size: int = 2, action
             action = np.full(action_size, step, np.float32)
             replay.add(here, action, 100.0 * episode + step, following, step % 2 == 1, step == length - 1)
     return replay
+
+
+def stop_at(frames: int, patch: pytest.MonkeyPatch) -> None:
+    """Interrupt the next run that says it has come to these frames."""
+    progress = Record.progress
+
+    def interrupted(self: Record, done: int, total: int) -> None:
+        progress(self, done, total)
+        if done == frames:
+            patch.setattr(Record, "progress", progress)
+            raise training.Interrupted("SIGTERM")
+
+    patch.setattr(Record, "progress", interrupted)
+
+
+def stop_and_continue(spec: dict[str, Any], folder: Path, stops: tuple[int, ...], patch: pytest.MonkeyPatch) -> None:
+    """Train a spec once whole, in `whole`, and once in `pieces`, interrupted within an episode at these frames."""
+    training.train(spec, folder / "whole", checkpoint_seconds=0.0)
+    for stop in stops:
+        stop_at(stop, patch)
+        with pytest.raises(training.Interrupted):
+            training.train(spec, folder / "pieces", checkpoint_seconds=0.0)
+    training.train(spec, folder / "pieces", checkpoint_seconds=0.0)
+    assert f'"resumes": {len(stops)}' in (folder / "pieces/manifest.json").read_text()

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from relatent.training import train as training
-from relatent.training.record import Record
+from tests.training.specs import stop_and_continue
 
 SIZES = {"width": 8, "layers": 2, "batch": 8, "update_after": 60, "replay": 1_000}
 RATES = {"actor_lr": 1e-3, "critic_lr": 1e-3, "gamma": 0.9, "tau": 0.05}
@@ -43,20 +42,6 @@ def spec(agent: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_stopped_thrice_it_writes_the_same_files(agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    training.train(spec(agent), tmp_path / "whole", checkpoint_seconds=0.0)
-    progress = Record.progress
-    for stop in STOPS:
-
-        def interrupted(self: Record, done: int, total: int, stop: int = stop) -> None:
-            progress(self, done, total)
-            if done == stop:
-                raise training.Interrupted("SIGTERM")
-
-        monkeypatch.setattr(Record, "progress", interrupted)
-        with pytest.raises(training.Interrupted):
-            training.train(spec(agent), tmp_path / "pieces", checkpoint_seconds=0.0)
-    monkeypatch.setattr(Record, "progress", progress)
-    training.train(spec(agent), tmp_path / "pieces", checkpoint_seconds=0.0)
+    stop_and_continue(spec(agent), tmp_path, STOPS, monkeypatch)
     for name in ("returns.csv", "probes.npz"):
         assert (tmp_path / "pieces" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert '"resumes": 3' in (tmp_path / "pieces/manifest.json").read_text()

@@ -10,8 +10,8 @@ import pytest
 from relatent.specs.errors import RelatentError
 from relatent.training import train as training
 from relatent.training.checkpoint import Checkpoint
-from relatent.training.record import Record
 from tests.agents.tiny_rpg import AGENTS, SIZES
+from tests.training.specs import stop_and_continue, stop_at
 
 LANES = 3
 ROUND = LANES * 50  # transitions of an episode in each environment, which enter replay together
@@ -37,18 +37,6 @@ def spec(name: str, **hyper: Any) -> dict[str, Any]:
     }
 
 
-def stop_at(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    progress = Record.progress
-
-    def interrupted(self: Record, done: int, total: int) -> None:
-        progress(self, done, total)
-        if done == frames:
-            monkeypatch.setattr(Record, "progress", progress)
-            raise training.Interrupted("SIGTERM")
-
-    monkeypatch.setattr(Record, "progress", interrupted)
-
-
 def assert_same(one: Path, two: Path) -> None:
     for name in ("returns.csv", "probes.npz"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
@@ -57,14 +45,8 @@ def assert_same(one: Path, two: Path) -> None:
 @pytest.mark.parametrize("name", ["code", "paper_categorical"])
 def test_stopped_twice_it_writes_the_same_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the middle of episodes, which are played again; before the world learns, and after."""
-    training.train(spec(name), tmp_path / "whole", checkpoint_seconds=0.0)
-    for frames in (ROUND + 54, 3 * ROUND + 6):
-        stop_at(frames, monkeypatch)
-        with pytest.raises(training.Interrupted):
-            training.train(spec(name), tmp_path / "pieces", checkpoint_seconds=0.0)
-    training.train(spec(name), tmp_path / "pieces", checkpoint_seconds=0.0)
+    stop_and_continue(spec(name), tmp_path, (ROUND + 54, 3 * ROUND + 6), monkeypatch)
     assert_same(tmp_path / "pieces", tmp_path / "whole")
-    assert json.loads((tmp_path / "pieces/manifest.json").read_text())["resumes"] == 2
 
     rows = (tmp_path / "whole/returns.csv").read_text().splitlines()[1:]
     train = [row.split(",") for row in rows if row.startswith("train")]
