@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 LOG_TAU = math.log(2 * math.pi)
@@ -26,11 +27,6 @@ class Sides(NamedTuple):
 
 def gaussian_log_prob(value: Array | float, mean: Array | float, variance: Array | float) -> Array:
     return np.asarray(-0.5 * (LOG_TAU + np.log(variance) + (value - mean) ** 2 / variance))
-
-
-def log_sum_exp(values: Array, axis: int | None = None) -> Array:
-    peak = values.max(axis=axis, keepdims=True)
-    return np.asarray(np.squeeze(np.log(np.exp(values - peak).sum(axis=axis, keepdims=True)) + peak, axis=axis))
 
 
 def mean_log(weight: Array, log_value: Array) -> float:
@@ -135,7 +131,7 @@ def joint(data: Array, model: Components) -> Array:
 def expectation(data: Array, model: Components) -> Array:
     """The posterior of z, (data, components): the E-step."""
     log_joint = joint(data, model)
-    return np.asarray(np.exp(log_joint - log_sum_exp(log_joint, axis=1)[:, None]))
+    return np.asarray(np.exp(log_joint - logsumexp(log_joint, axis=1)[:, None]))
 
 
 def maximisation(data: Array, posterior: Array) -> Components:
@@ -149,10 +145,10 @@ def maximisation(data: Array, posterior: Array) -> Components:
 def em(data: Array, model: Components, posterior: Array) -> Sides:
     """Of all data together, for any q(z|x) (data, components)."""
     log_joint = joint(data, model)
-    log_posterior = log_joint - log_sum_exp(log_joint, axis=1)[:, None]
+    log_posterior = log_joint - logsumexp(log_joint, axis=1)[:, None]
     log_q = np.log(np.maximum(posterior, np.finfo(float).tiny))
     elbo, divergence = mean_log(posterior, log_joint - log_q), mean_log(posterior, log_q - log_posterior)
-    return Sides(float(log_sum_exp(log_joint, axis=1).sum()), elbo, divergence)
+    return Sides(float(logsumexp(log_joint, axis=1).sum()), elbo, divergence)
 
 
 # One decision, and several
@@ -173,7 +169,7 @@ class Decision(NamedTuple):
 
     def evidence(self) -> float:
         """log p(O)."""
-        return float(log_sum_exp(self.optimality + np.log(self.prior)))
+        return float(logsumexp(self.optimality + np.log(self.prior)))
 
     def optimal(self) -> Array:
         """p(a|O), (A,)."""
@@ -226,9 +222,9 @@ def rpg_mdp(model: Process, horizon: int) -> Sides:
     states, latents, actions = model.action.shape
     value = np.zeros(states)  # log p(O_t.. | s_t)
     for _ in range(horizon):
-        ahead = log_sum_exp(np.log(model.transition) + value, axis=2)
-        value = log_sum_exp(np.log(model.prior) + model.reward + ahead, axis=1)
-    evidence = float(log_sum_exp(np.log(model.start) + value))
+        ahead = logsumexp(np.log(model.transition) + value, axis=2)
+        value = logsumexp(np.log(model.prior) + model.reward + ahead, axis=1)
+    evidence = float(logsumexp(np.log(model.start) + value))
 
     shape = (latents, *(states, actions) * horizon)
     latent, *path = np.indices(shape)
@@ -243,7 +239,7 @@ def rpg_mdp(model: Process, horizon: int) -> Sides:
         if t + 1 < horizon:
             moved = np.log(model.transition)[state, action, path[2 * t + 2]]
             log_p, log_q = log_p + moved, log_q + moved
-    log_guess = log_guess - log_sum_exp(log_guess, axis=0)
+    log_guess = log_guess - logsumexp(log_guess, axis=0)
     policy = np.exp(log_q)
-    optimal = log_p - log_sum_exp(log_p[0])  # log p(τ|O), by enumeration
+    optimal = log_p - logsumexp(log_p[0])  # log p(τ|O), by enumeration
     return Sides(evidence, mean_log(policy, log_p + log_guess - log_q), mean_log(policy, log_q - log_guess - optimal))

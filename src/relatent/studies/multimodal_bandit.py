@@ -134,9 +134,8 @@ class GaussianPolicy(nn.Module):
 
 def tanh_log_prob(source: Gaussian, pre_tanh: Tensor) -> Tensor:
     """log π(a) at a = tanh(u), elementwise."""
-    standardised = (pre_tanh - source.mean) * torch.exp(-source.log_std)
-    normal = -0.5 * standardised.square() - source.log_std - 0.5 * math.log(2 * math.pi)
-    return normal - tanh_log_det(pre_tanh[..., None])
+    each = Gaussian(source.mean[..., None], source.log_std[..., None])
+    return each.log_prob(pre_tanh[..., None]) - tanh_log_det(pre_tanh[..., None])
 
 
 def latent_loss(policy: LatentPolicy, weights: Weights, noise: Noise) -> Tensor:
