@@ -65,7 +65,7 @@ def noise(phase: float = 0.7) -> Noise:
 
 def loss(agent: SACNovelty, part: str) -> Tensor:
     if part == "critic":
-        return agent.critic_loss(batch(), noise())[0]
+        return agent.rewarded_critic_loss(batch(), noise())[0]
     if part == "actor":
         return agent.actor_loss(batch(), noise())[0]
     return agent.alpha_loss(waves((BATCH,), 0.9)) if part == "alpha" else agent.novelty_loss(waves((BATCH, 3), 0.2))[0]
@@ -81,7 +81,7 @@ def test_the_critics_loss_is_sacs_on_reward_and_bonus(novelty: float) -> None:
         assert bonus.std() > 0.02
     action, log_prob = drawn(squashed(agent.actor, data.next_observation), draws.next_action)
     rewarded = data._replace(reward=data.reward + novelty * bonus)
-    value, mean_bonus = agent.critic_loss(data, draws)
+    value, mean_bonus = agent.rewarded_critic_loss(data, draws)
     assert number(value) == pytest.approx(number(bellman(agent, rewarded, action, -0.5 * log_prob)), rel=1e-10)
     assert number(mean_bonus) == pytest.approx(number(bonus.mean()), rel=1e-10)
 

@@ -36,7 +36,7 @@ def test_sac_is_counted_as_by_hand(width: int, batch: int, sizes: tuple[int, int
 def test_a_small_batch_says_what_a_large_one_costs() -> None:
     learner = agent_class("sac")(5, 2, hyper_class("sac")(**SAC))
     replay, stream = synthetic_replay(5, 2, 100), torch.Generator().manual_seed(0)
-    assert count(lambda: learner.update(replay, stream)) == update_flops("sac", canonical(SAC), 5, 2)
+    assert count(learner, replay, stream) == update_flops("sac", canonical(SAC), 5, 2)
 
 
 def test_synthetic_replay_can_be_sampled_in_full() -> None:

@@ -116,3 +116,44 @@ def test_a_time_limit_is_not_a_terminal_state(tmp_path: Path, terminates: bool, 
 def test_streams_differ() -> None:
     seeds = {derive(seed, stream, position) for seed in (0, 1) for stream in Stream for position in range(3)}
     assert len(seeds) == 2 * len(Stream) * 3
+
+
+class Watcher(Listener):
+    """An agent that looks at the episodes of evaluations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: list[tuple[str, list[Any]]] = []
+
+    def watch(self, name: str, episodes: list[Any], generator: torch.Generator) -> dict[str, Any]:
+        assert generator.initial_seed()
+        self.watched.append((name, episodes))
+        return {"mean": float(len(self.watched)), "last": np.array([10.0 * len(self.watched)])}
+
+    def probe(self, name: str, replay: Replay, generator: torch.Generator) -> dict[str, float]:  # noqa: ARG002
+        return {"size": float(len(replay))}
+
+
+def test_probes_of_episodes_are_given_those_of_the_evaluation(tmp_path: Path) -> None:
+    """Whole and in order, with the actions as they were chosen; numbers make series, of arrays the newest is kept."""
+    agent, replay, record = Watcher(), Replay(100, 2, 1), Record(tmp_path)
+    plan = loop.Plan(1, 30, 5, eval_every=15, eval_episodes=2, action_repeat=1, probes=("collapse", "bias"))
+    checkpoint, env = Checkpoint(tmp_path / "checkpoint", {"record": record}, replay, 1e9), Counter()
+    loop.train(plan, [Counter()], env, agent, replay, record, checkpoint, generator(0, Stream.UPDATES), PhaseClock())
+    assert [name for name, _ in agent.watched] == ["bias", "bias"]  # not before the first step
+    for number, (_, episodes) in enumerate(agent.watched, 1):
+        assert len(episodes) == 2
+        for episode, played in enumerate(episodes):
+            seed = derive(1, Stream.EVALUATION_EPISODE, 15 * number, episode) % 1000
+            assert played.observations.tolist() == [[seed, step] for step in range(7)]
+            stream = generator(1, Stream.EVALUATION_ACTIONS, 15 * number, episode)
+            assert played.actions.tolist() == [torch.rand(1, generator=stream).tolist() for _ in range(7)]
+            assert played.rewards.tolist() == [1.0] * 7
+    assert (record.series["bias_mean"], record.series["bias_mean_frames"]) == ([1.0, 2.0], [15, 30])
+    assert (record.series["collapse_size"], record.series["collapse_size_frames"]) == ([15.0, 30.0], [15, 30])
+    assert "bias_last" not in record.series
+    assert record.fixed["bias_last"].tolist() == [20.0]
+    continued = Record(tmp_path)
+    continued.load_state_dict(record.state_dict())
+    assert continued.fixed["bias_last"].tolist() == [20.0]
+    assert continued.fixed["bias_last"].dtype == np.float64

@@ -261,3 +261,30 @@ def test_a_replay_shorter_than_an_episode_says_so() -> None:
         memory.add(np.zeros(2), np.zeros(1), 0.0, np.zeros(2), False, number == 4)
     with pytest.raises(RelatentError, match="no episode's first step is left"):
         memory.sample_beginnings(2, torch.Generator())
+
+
+# Whole segments
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_whole_segments_begin_wherever_no_end_cuts_them_each_place_as_often(length: int, device: str) -> None:
+    lengths, open_steps = [3, 1, 4, 5], 2
+    replay = filled(100, history(lengths, open_steps), device)
+    segments = replay.sample_whole_segments(12_000, length, torch.Generator().manual_seed(0))
+    assert (segments.mask == 1).all()
+    assert segments.mask.shape == (12_000, length)
+    whole = [100 * e + n for e, steps in enumerate([*lengths, open_steps]) for n in range(steps - length + 1)]
+    values, counts = segments.observation[:, 0, 0].unique(return_counts=True)
+    assert values.tolist() == whole
+    share = 1 / len(whole)
+    assert ((counts - 12_000 * share).abs() < 5 * (12_000 * share * (1 - share)) ** 0.5).all()
+    steps = torch.arange(length + 1)
+    assert torch.equal(segments.observation[:, :, 0], segments.observation[:, :1, 0] + steps)
+    assert torch.equal(segments.reward, segments.observation[:, :-1, 0] + 0.5)
+
+
+def test_whole_segments_that_there_are_none_of_are_refused() -> None:
+    replay = filled(100, history([2, 1, 2]))
+    with pytest.raises(RelatentError, match="replay of 5 transitions: hardly an episode lasts 3 steps"):
+        replay.sample_whole_segments(4, 3, torch.Generator().manual_seed(0))

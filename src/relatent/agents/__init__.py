@@ -12,6 +12,10 @@ AGENTS = {
     "rpg": "RPG",
     "sac_novelty": "SACNovelty",
     "tdmpc": "TDMPC",
+    "alm": "ALM",
+    "mbpo": "MBPO",
+    "redq": "REDQ",
+    "sac_svg": "SACSVG",
 }
 
 

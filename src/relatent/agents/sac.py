@@ -1,22 +1,13 @@
 """Soft actor-critic with a learned temperature (Haarnoja et al. 2018), as SMAC's baseline uses it.
 
 SMAC's paper follows pranz24/pytorch-soft-actor-critic and widens its networks to 400 units (App C). One update goes:
-critic (Eq 2, 23), actor with the updated critic (Eq 3, 24), temperature, target network.
+critic (Eq 2, 23), actor with the updated critic (Eq 3, 24), temperature, target network, all of it in
+relatent.objectives.soft_actor_critic.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from relatent.nets.batch import Batch
-from relatent.nets.distributions import GaussianHead, tanh_log_det
-from relatent.nets.learner import Learner, move_towards
-from relatent.nets.mlp import TwinQ, xavier
-from relatent.nets.noise import normal, normal_if
+from relatent.objectives.soft_actor_critic import SoftActorCritic
 
 
 @dataclass(frozen=True)
@@ -45,73 +36,13 @@ class Hyper:
     """Transitions kept; the oldest make room for new ones."""
 
 
-class Noise(NamedTuple):
-    """Standard normal draws of one update, each (B, action_size)."""
-
-    next_action: Tensor
-    action: Tensor
-
-
-class SAC(Learner):
+class SAC(SoftActorCritic):
     """The agent. Target entropy is -|A|."""
 
     def __init__(self, observation_size: int, action_size: int, hyper: Hyper) -> None:
         super().__init__()
-        self.hyper, self.action_size = hyper, action_size
-        self.actor = GaussianHead(observation_size, action_size, hyper.width, hyper.layers, init=xavier)
-        self.critic = TwinQ(observation_size, action_size, hyper.width, hyper.layers, init=xavier)
-        self.target_critic = deepcopy(self.critic).requires_grad_(False)
-        self.log_alpha = nn.Parameter(torch.tensor(hyper.init_alpha).log())
-        self.target_entropy = -float(action_size)
-        self.optimise("actor", self.actor.parameters(), hyper.actor_lr)
-        self.optimise("critic", self.critic.parameters(), hyper.critic_lr)
-        self.optimise("alpha", [self.log_alpha], hyper.alpha_lr)
-
-    def choose(self, observation: Tensor, belief: Any, noise: Tensor) -> tuple[Tensor, Any]:
-        """A sample of the policy; tanh of its mean where the noise is zero."""
-        return torch.tanh(self.actor(observation).sample(noise)), belief
-
-    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Tensor:
-        return normal_if(explore, (self.action_size,), generator)
-
-    def learn(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        critic_loss = self.minimise("critic", self.critic_loss, batch, noise)
-        actor_loss, log_prob = self.minimise("actor", self.actor_loss, batch, noise)
-        self.minimise("alpha", self.alpha_loss, log_prob)
-        move_towards(self.target_critic, self.critic, self.hyper.tau)
-        return {
-            "critic_loss": critic_loss,
-            "actor_loss": actor_loss,
-            "alpha": self.log_alpha.detach().exp(),
-            "entropy": -log_prob.mean(-1),
-        }
-
-    def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
-        shape = (batch_size, self.action_size)
-        return Noise(normal(shape, generator), normal(shape, generator))
-
-    def sample_action(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """A reparameterised action and its log-density, of shapes (B, action_size) and (B,)."""
-        policy = self.actor(observation)
-        pre_tanh = policy.sample(noise)
-        return torch.tanh(pre_tanh), policy.log_prob(pre_tanh) - tanh_log_det(pre_tanh)
-
-    def critic_loss(self, batch: Batch, noise: Noise) -> Tensor:
-        """Both Q-functions' squared error to the soft Bellman target, r + γ (min Q̄(x', a') - α log π(a'|x')). # Eq 2"""
-        with torch.no_grad():
-            next_action, next_log_prob = self.sample_action(batch.next_observation, noise.next_action)
-            next_value = torch.minimum(*self.target_critic(batch.next_observation, next_action))
-            next_value = next_value - self.log_alpha.exp() * next_log_prob
-            target = batch.reward + self.hyper.gamma * (1 - batch.terminated) * next_value
-        first, second = self.critic(batch.observation, batch.action)
-        return F.mse_loss(first, target) + F.mse_loss(second, target)
-
-    def actor_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
-        """α log π(a|x) - min Q(x, a), and log π(a|x) of each transition. # Eq 3"""
-        action, log_prob = self.sample_action(batch.observation, noise.action)
-        value = torch.minimum(*self.critic(batch.observation, action))
-        return (self.log_alpha.detach().exp() * log_prob - value).mean(), log_prob
-
-    def alpha_loss(self, log_prob: Tensor) -> Tensor:
-        """Raises the temperature while entropy lies below its target: -log α (log π + target entropy)."""
-        return -(self.log_alpha * (log_prob + self.target_entropy)).mean()
+        self.hyper = hyper
+        sizes = observation_size, action_size, hyper.width, hyper.layers
+        self.make_policy(*sizes, hyper.init_alpha, -float(action_size))
+        self.make_networks(*sizes)
+        self.optimise_all(hyper.actor_lr, hyper.critic_lr, hyper.alpha_lr)

@@ -148,7 +148,7 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     replay = synthetic_replay(observation_size, action_size, TRANSITIONS, kept_size=agent.kept_size)
     stream = torch.Generator().manual_seed(0)
 
-    flops = count(lambda: agent.update(replay, stream))
+    flops = count(agent, replay, stream)
     update_seconds, peak = beside_peak(lambda: agent.update(replay, stream), effort)
     observation = np.zeros(observation_size, np.float32)
     belief = agent.act(observation, None, explore=True, generator=stream)[1]

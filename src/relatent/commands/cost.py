@@ -5,39 +5,45 @@ backward; they are proportional to the batch, so two transitions are enough to c
 """
 
 import json
-from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from relatent.agents import agent_class, hyper_class
+from relatent.nets.learner import Learner
 from relatent.training.replay import Replay
 
 COUNTED_BATCH = 2
+TRANSITIONS, LEARNT_AFTER = 20, 10
 UPDATES = 4  # of which a delayed policy learns at some only: the mean counts
 
 
 @cache
 def update_flops(agent: str, hyper: str, observation_size: int, action_size: int) -> float:
-    """Operations of one update of an agent with these hyperparameters (canonical text) on a task of these sizes."""
+    """Operations of one update of an agent with these hyperparameters (canonical text) on a task of these sizes, once
+    all of it has begun. What drawing an update costs, as fits of MBPO's model, is not counted."""
     values = json.loads(hyper)
-    learner = agent_class(agent)(
-        observation_size, action_size, hyper_class(agent)(**{**values, "batch": COUNTED_BATCH, "update_after": 0})
-    )
-    replay = synthetic_replay(observation_size, action_size, 20, kept_size=learner.kept_size)
+    share = COUNTED_BATCH / values["batch"]
+    small = {"batch": COUNTED_BATCH, "update_after": LEARNT_AFTER, "warm_up": 0, "rollouts": COUNTED_BATCH}
+    small["segments"] = max(1, round(share * values.get("segments", 0)))
+    counted = {key: small.get(key, value) for key, value in values.items()}
+    learner = agent_class(agent)(observation_size, action_size, hyper_class(agent)(**counted))
+    replay = synthetic_replay(observation_size, action_size, TRANSITIONS, kept_size=learner.kept_size)
     stream = torch.Generator().manual_seed(0)
-    return count(lambda: learner.update(replay, stream)) * float(values["batch"]) / COUNTED_BATCH
+    return count(learner, replay, stream) / share
 
 
-def count(update: Callable[[], Any]) -> float:
-    """Operations of one call, as the mean of a few."""
-    with FlopCounterMode(display=False) as counter:
-        for _ in range(UPDATES):
-            update()
-    return counter.get_total_flops() / UPDATES
+def count(learner: Learner, replay: Replay, generator: torch.Generator) -> float:
+    """Operations of one `learn`, as the mean of a few."""
+    counted = 0
+    for _ in range(UPDATES):
+        batch, noise = learner.draw_update(replay, generator)
+        with FlopCounterMode(display=False) as counter:
+            learner.learn(batch, noise)
+        counted += counter.get_total_flops()
+    return counted / UPDATES
 
 
 def synthetic_replay(

@@ -87,7 +87,8 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
     if job.planned:
         return replace(unknown, frames=frames)
     repeat = env.get("action_repeat", 1)
-    updates = max(0, training["frames"] - hyper["update_after"]) // (repeat * hyper.get("update_every", 1))
+    learnt = max(0, training["frames"] - hyper["update_after"]) // (repeat * hyper.get("update_every", 1))
+    updates = learnt * hyper.get("updates_per_step", 1)
     shape = sizes(canonical(env))
     if shape is None:
         return replace(unknown, frames=frames, updates=updates)

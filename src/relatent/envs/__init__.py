@@ -19,6 +19,7 @@ SUITES = {
     "adroit": "relatent.envs.adroit",
     "metaworld": "relatent.envs.metaworld",
     "mujoco": "relatent.envs.mujoco",
+    "mbbl": "relatent.envs.mbbl",
 }
 
 

@@ -1,4 +1,4 @@
-"""What stands behind curves of ours: the paper's own, digitised, and policies that learn nothing.
+"""What stands behind curves of ours: the paper's own, digitised or released, and policies that learn nothing.
 
 A policy that keeps a random direction for ten steps explores as much of the maze as the paper's agents without a latent
 variable do, so that a coverage says little without it.
@@ -53,10 +53,19 @@ def draw_background(
         marker = style.marker if len(frames) <= SPARSE else None
         look: dict[str, Any] = {"color": pale(style.colour), "linewidth": 2.0, "solid_capstyle": "round"}
         panel.plot(frames, curve["mean"], marker=marker, markersize=4.5, markeredgewidth=0, zorder=1.6, **look)
+        if "std" in curve:
+            mean, spread = np.array(curve["mean"]), np.array(curve["std"])
+            colour = pale(style.colour)
+            panel.fill_between(frames, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0, zorder=1.5)
     if drawing.data.measure == COVERAGE and last:
         for name, control in controls(int(last)).items():
             look = {"color": GREY, "linewidth": 1.0, "linestyle": CONTROLS[name][1]}
             panel.plot(control.frames / THOUSAND, control.values.mean(axis=0), zorder=1.8, **look)
+
+
+def released(drawing: Drawing) -> bool:
+    """Whether the curves behind ours are numbers that their authors gave."""
+    return drawing.reference is not None and drawing.reference.released
 
 
 def pale(colour: str) -> tuple[float, float, float]:
@@ -67,7 +76,8 @@ def pale(colour: str) -> tuple[float, float, float]:
 def background_legend(drawing: Drawing, check: dict[str, Any]) -> list[tuple[Any, str]]:
     found: list[tuple[Any, str]] = []
     if check["digitised"]:
-        found.append((Line2D([], [], color="#BFBFBF", linewidth=2.4), "pale: digitised from the paper"))
+        said = "released, mean ± 1 sd" if released(drawing) else "digitised from the paper"
+        found.append((Line2D([], [], color="#BFBFBF", linewidth=2.4), f"pale: {said}"))
     if drawing.data.measure == COVERAGE:
         found += [
             (Line2D([], [], color=GREY, linewidth=1.0, linestyle=dash), label) for label, dash in CONTROLS.values()
@@ -80,8 +90,9 @@ def background_notes(drawing: Drawing, check: dict[str, Any]) -> list[Note]:
     notes = []
     if check["digitised"] and drawing.reference:
         sources = ", ".join(sorted({curve["source"] for curve in check["digitised"]}))
-        text = f"{sources} of the paper, read off the picture. {drawing.reference.note}".strip()
-        notes.append(Note("Digitised", text))
+        said = "" if released(drawing) else " of the paper, read off the picture"
+        name = "Released" if released(drawing) else "Digitised"
+        notes.append(Note(name, f"{sources}{said}. {drawing.reference.note}".strip()))
     if drawing.data.measure == COVERAGE:
         notes.append(Note("Controls", f"grey: policies that learn nothing, mean over {SEEDS} seeds."))
     return notes
@@ -92,7 +103,11 @@ def background_points(drawing: Drawing, check: dict[str, Any], lasts: dict[str, 
     tables = []
     for curve in check["digitised"]:
         points = {"frames": np.array(curve["frames"], dtype=int), "mean": curve["mean"]}
-        about = {"task": curve["task"], "algorithm": curve["algorithm"], "band": f"digitised: {curve['source']}"}
+        if "std" in curve:
+            mean, spread = np.array(curve["mean"]), np.array(curve["std"])
+            points |= {"low": mean - spread, "high": mean + spread}
+        how = "released" if released(drawing) else "digitised"
+        about = {"task": curve["task"], "algorithm": curve["algorithm"], "band": f"{how}: {curve['source']}"}
         tables.append(pd.DataFrame({**about, **points}))
     if drawing.data.measure == COVERAGE:
         for task, last in lasts.items():

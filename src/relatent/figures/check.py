@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 
 from relatent.figures.claims import judge
+from relatent.figures.derived import with_derived
 from relatent.figures.drawing import Drawing, read_drawing
 from relatent.figures.gather import read_gathered
 from relatent.figures.plain import to_json
-from relatent.figures.reference import agreement, digitised, printed_sample, read_reference
+from relatent.figures.reference import agreement, digitised, printed, printed_sample, read_reference
 from relatent.figures.series import seed_values, seeds_without
 from relatent.figures.statistics import Sample, interquartile_mean, stratified_bootstrap, welch
 from relatent.specs.figure import Reference
@@ -22,14 +23,17 @@ def check(parquet: Path, drawing: Drawing | dict[str, Any], root: Path = Path())
     gathered = read_gathered(parquet)
     wanted, data = drawing.reference, drawing.data
     numbers, curves = (None, wanted) if wanted and wanted.curves else (wanted, None)
-    table = read_reference(root / numbers.file) if numbers else None
+    comparable = wanted if wanted and (wanted.released or not wanted.curves) else None
+    table = read_reference(root / comparable.file) if comparable else None
+    frame = with_derived(gathered, drawing)
     content = {
         "figure": drawing.figure,
         "budget": drawing.budget.name,
         "runs": {"drawn": len(gathered.runs), "wanted": len(gathered.runs) + len(gathered.missing)},
-        "claims": [asdict(judge(claim, drawing, gathered.frame, table)) for claim in drawing.claims],
+        "claims": [asdict(judge(claim, drawing, frame, table)) for claim in drawing.claims],
         "reference": [] if numbers is None or table is None else against(numbers, table, drawing, gathered.frame),
         "digitised": digitised(curves, root, data.algorithms, data.tasks) if curves else [],
+        "printed": printed(root / numbers.file) if numbers and drawing.kind == "provenance_table" else [],
         "aggregate": aggregate(drawing, gathered.frame),
     }
     plain: dict[str, Any] = to_json(content)

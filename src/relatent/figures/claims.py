@@ -19,7 +19,7 @@ from scipy import stats
 from relatent.figures.drawing import Drawing, measure_name, task_title
 from relatent.figures.reference import band, rows_for
 from relatent.figures.series import seed_values, seeds_without
-from relatent.figures.statistics import Array, Estimate, Sample, combination, mean_interval, variance_ratio, welch
+from relatent.figures.statistics import Array, Estimate, Sample, combination, mean_interval, variance_ratio
 from relatent.specs.figure import AtLeast, AtMost, Better, Claim, Judged, Order, Steadier, Within
 
 STATISTIC = {"final": "final {}", "best": "best {}", "area": "mean {} over training"}
@@ -110,7 +110,7 @@ def pooled(test: Better, tasks: list[str], frame: pd.DataFrame) -> Outcome:
         pair = [Sample.of(seeds_of(frame, name, task, test)) for name in (test.algorithm, test.than)]
         share = 1 / len(tasks) / (test.scale or max(abs(sample.mean) for sample in pair) or 1.0)
         samples += pair
-        weights += [share, -share]
+        weights += [share, -share * test.times]
     estimate = combination(samples, weights)
     if not estimate.has_interval:
         raise CannotJudge("no seed differs from another, so no interval")
@@ -127,7 +127,8 @@ def on_task(
     of = partial(seeds_of, frame, task=task, test=test)
     match test:
         case Better():
-            difference = welch(Sample.of(of(test.algorithm)), Sample.of(of(test.than)), confidence)
+            pair = [Sample.of(of(name)) for name in (test.algorithm, test.than)]
+            difference = combination(pair, [1.0, -test.times], confidence)
             return outcome(difference, 0.0, not test.lower, written(difference, signed=True), task)
         case AtMost() | AtLeast():
             mean = level(test, task, frame, confidence)
@@ -207,7 +208,7 @@ def seeds_of(frame: pd.DataFrame, algorithm: str, task: str, test: Judged, until
 
     What has exploded to infinity is a number too where a bound of its order of magnitude is asked for.
     """
-    values = seed_values(frame, algorithm, task, test.measure, test.phase, test.statistic, until)
+    values = seed_values(frame, algorithm, task, test.measure, test.phase, test.statistic, until or test.until)
     if len(values) < 2:
         raise CannotJudge(f"{algorithm} on {task}: {len(values)} seed{'s' * (len(values) != 1)}, so no interval")
     if test.log10:
@@ -249,9 +250,11 @@ def written(estimate: Estimate, signed: bool = False) -> str:
 def subject(test: Judged, drawing: Drawing) -> str:
     """What the numbers after the colon are."""
     measure = f"{'log10 of ' * test.log10}{STATISTIC[test.statistic].format(measure_name(test.measure))}"
+    measure += f" up to frame {test.until:,}" if test.until else ""
     match test:
         case Better():
-            return f"{drawing.label(test.algorithm)} - {drawing.label(test.than)}, {measure}"
+            times = f"{test.times:g} x " if test.times != 1 else ""
+            return f"{drawing.label(test.algorithm)} - {times}{drawing.label(test.than)}, {measure}"
         case Steadier():
             return f"{drawing.label(test.algorithm)} / {drawing.label(test.than)}, {measure}"
         case Order():

@@ -10,15 +10,23 @@ from matplotlib.figure import Figure
 
 from relatent.figures import (
     bandit,
+    bias,
+    classifier_odds,
     entropy_curve,
     estimators,
     gradient_directions,
     identities,
+    latent_bounds,
     learning_curve,
+    log_rewards,
     maze,
     multimodal_bandit,
+    open_loop,
+    provenance_table,
     summary,
+    sweep,
     table,
+    wall_clock,
 )
 from relatent.figures.drawing import Drawing, read_drawing
 from relatent.figures.gather import Gathered, read_gathered
@@ -38,8 +46,16 @@ KINDS: dict[str, Draw] = {
     "multimodal_bandit": multimodal_bandit.draw,
     "gradient_directions": gradient_directions.draw,
     "identities": identities.draw,
+    "latent_bounds": latent_bounds.draw,
+    "log_rewards": log_rewards.draw,
+    "classifier_odds": classifier_odds.draw,
     "maze": maze.draw,
     "summary": summary.draw,
+    "wall_clock": wall_clock.draw,
+    "bias": bias.draw,
+    "open_loop": open_loop.draw,
+    "sweep": sweep.draw,
+    "provenance_table": provenance_table.draw,
 }
 
 

@@ -15,6 +15,7 @@ from relatent.specs.figure import Reference
 Agreement = Literal["agrees", "differs", "undecided"]
 REQUIRED = ["task", "algorithm", "mean", "std", "seeds", "source"]
 OF_CURVES = ["task", "algorithm", "frames", "mean", "source"]
+OF_PROVENANCE = ["environment", "same", "origin", "remark"]
 ALL_TASKS = "all"
 """Stands for a task in a row about the mean over a figure's tasks."""
 
@@ -33,9 +34,9 @@ def read_reference(path: Path, required: Sequence[str] = REQUIRED) -> pd.DataFra
 
 def digitised(wanted: Reference, root: Path, algorithms: Sequence[str], tasks: Sequence[str]) -> list[dict[str, Any]]:
     """Other people's curves of these algorithms and tasks, in the figure's order: task, algorithm, source, frames and
-    mean, the last two a list each, over rising frames. `root`: the repository's."""
+    mean, the last two a list each, over rising frames, and std of those released. `root`: the repository's."""
     path = root / wanted.file
-    table = read_reference(path, OF_CURVES)
+    table = read_reference(path, [*REQUIRED, "frames"] if wanted.released else OF_CURVES)
     if wanted.source is not None:
         known = ", ".join(sorted(table["source"].unique()))
         table = table[table["source"] == wanted.source]
@@ -45,9 +46,16 @@ def digitised(wanted: Reference, root: Path, algorithms: Sequence[str], tasks: S
     for task, algorithm in product([*tasks, ALL_TASKS], algorithms):
         rows = table[(table["algorithm"] == algorithm) & (table["task"] == task)].sort_values("frames")
         for source, of in rows.groupby("source"):
-            curve = {"frames": of["frames"].tolist(), "mean": of["mean"].tolist()}
+            curve = {key: of[key].tolist() for key in ("frames", "mean", *["std"] * wanted.released)}
             found.append({"task": task, "algorithm": algorithm, "source": source, **curve})
     return found
+
+
+def printed(path: Path) -> list[dict[str, Any]]:
+    """Every row of a table that says where its cells come from, beside the numbers."""
+    table = read_reference(path, REQUIRED + OF_PROVENANCE)
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def rows_for(table: pd.DataFrame, algorithm: str, task: str, frames: int | None) -> pd.DataFrame:

@@ -40,6 +40,7 @@ GAUSSIAN = Appearance(BLUE, DASHED, "s")
 # RPG, model-based SAC, TD-MPC and Dreamer, with or without a bonus for novelty.
 RPG, MODEL_SAC = Appearance(VERMILION, SOLID, "o"), Appearance(GREEN, DASHED, "v")
 PLANNER, DREAMER = Appearance(PURPLE, DASH_DOT, "P"), Appearance(ORANGE, LONG, "D")
+ALM = Appearance(VERMILION, SOLID, "o")
 
 # The paper draws SMAC in red; vermilion is the nearest of the eight.
 APPEARANCES = {
@@ -98,6 +99,37 @@ APPEARANCES = {
     "mbsac_mixture": Appearance(SKY, LONG, "h"),
     "mbsac_flow": Appearance(BLACK, DOTTED, "X"),
     "mbsac_cem": Appearance(PURPLE, DASHED, "P"),
+    "alm": ALM,
+    "alm_paper": Appearance(ORANGE, DASHED, "d"),
+    "mbpo": Appearance(SKY, DASHED, "v"),
+    "redq": Appearance(PURPLE, LONG, "P"),
+    "sac_avg": Appearance(ORANGE, DASH_DOT, "D"),
+    "sac_svg2": Appearance(ORANGE, LONG, "h"),
+    "sac_svg3": Appearance(BLACK, DASH_DOT, "p"),
+    "td3_ours": Appearance(GREEN, DASHED, "v"),
+    "alm_td3": Appearance(ORANGE, DASH_DOT, "D"),
+    "alm_no_kl": Appearance(BLACK, DOTTED, "X"),
+    "alm_no_q": Appearance(BLUE, DASHED, "s"),
+    "alm_no_value": Appearance(SKY, DASH_DOT, "D"),
+    "alm_no_classifier": Appearance(PURPLE, LONG, "P"),
+    "alm_k1": Appearance(BLACK, DOTTED, "X"),
+    "alm_k2": Appearance(SKY, DASH_DOT, "D"),
+    "alm_k5": Appearance(PURPLE, LONG, "P"),
+    "alm_c005": Appearance(SKY, DASH_DOT, "D"),
+    "alm_c015": Appearance(ORANGE, DASHED, "^"),
+    "alm_c02": Appearance(BLUE, DASHED, "s"),
+    "alm_c05": Appearance(PURPLE, LONG, "P"),
+    "alm_c1": Appearance(BLACK, DOTTED, "X"),
+    "alm_log_model": Appearance(BLUE, DASHED, "s"),
+    "alm_log": Appearance(PURPLE, LONG, "P"),
+    "alm_log_scaled": Appearance(ORANGE, DASH_DOT, "D"),
+    "alm_identity": Appearance(BLACK, DOTTED, "X"),
+    "alm_identity_fixed": Appearance(BLUE, DASHED, "s"),
+    "alm_reconstruction": Appearance(BLUE, DASHED, "s"),
+    "alm_linear": Appearance(BLUE, DASHED, "s"),
+    "alm_critic_too": Appearance(BLUE, DASHED, "s"),
+    "alm_critic_only": Appearance(PURPLE, LONG, "P"),
+    "alm_entropy": Appearance(ORANGE, DASHED, "^"),
 }
 # For algorithms that came later: the name decides, so that a figure's other algorithms do not.
 SPARE = [

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 
@@ -45,3 +46,14 @@ class WorldBatch(NamedTuple):
     segments: Any = ()  # Segments
     starts: Any = ()  # Starts, anywhere
     beginnings: Any = ()  # Starts, of episodes
+
+
+class Played(NamedTuple):
+    """An episode of an evaluation, of T decisions."""
+
+    observations: np.ndarray
+    """(T, observation_size), those that decisions were made at."""
+    actions: np.ndarray
+    """(T, action_size), as the agent chose them."""
+    rewards: np.ndarray
+    """(T,)."""

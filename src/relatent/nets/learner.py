@@ -7,13 +7,15 @@ parameters a leading axis of seeds, and no agent knows. The price is one rule: w
 works on trailing axes only (`log_prob.mean(-1)`, not `log_prob.mean()`).
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
+
+from relatent.nets.batch import Played
 
 
 class Learner(nn.Module):
@@ -54,6 +56,13 @@ class Learner(nn.Module):
 
     def probe(self, name: str, replay: Any, generator: torch.Generator) -> dict[str, float]:
         """What some figures measure of an agent while it learns."""
+        raise NotImplementedError(f"{type(self).__name__} has no probe {name!r}")
+
+    def watch(
+        self, name: str, episodes: Sequence[Played], generator: torch.Generator
+    ) -> Mapping[str, float | np.ndarray]:
+        """What some figures measure of an agent on the episodes of an evaluation: numbers, of which series are made,
+        and arrays, of which the last evaluation's are kept."""
         raise NotImplementedError(f"{type(self).__name__} has no probe {name!r}")
 
     def phase(self) -> Hashable:

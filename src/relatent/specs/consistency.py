@@ -90,7 +90,7 @@ def _check_algorithm(root: Path, document: Document, paper: Paper, name: str) ->
     for task, values in entry.tuned.items():
         _values(document, [*at, "tuned", task], values, fields)
     _known_all(document, [*at, "fixed"], "hyperparameter", entry.fixed or (), fields)
-    given = hyper(paper, Budget(), whole, "")
+    given = hyper(paper, Budget(), whole, "", next(iter(paper.tasks)))
     lacking = [field.name for field in fields.values() if field.required and field.name not in given]
     if lacking:
         raise document.error(at, f"hyperparameters of {what} {module} without a value: {', '.join(lacking)}")
@@ -139,7 +139,7 @@ def _check_distinct(document: Document, at: list[str], paper: Paper, figure: Fig
     for algorithm in figure.data.algorithms:
         entry = resolve(paper, algorithm)
         plan = training(paper, budget, entry, part) if entry.agent else {}
-        text = canonical([entry.agent, entry.study, hyper(paper, budget, entry, first), plan, entry.octaves])
+        text = canonical([entry.agent, entry.study, hyper(paper, budget, entry, first, part), plan, entry.octaves])
         if text in seen:
             raise document.error(at, f"{seen[text]} and {algorithm} are the same at budget {name}: name values `fixed`")
         seen[text] = algorithm

@@ -96,7 +96,7 @@ def _settings(paper: Paper, budget: Budget, task_set: str, name: str) -> dict[st
         plans = [training(paper, budget, entry, part) for part in sets]
         for key, shown in PROTOCOL.items():
             values[shown] = _distinct(plan[key] for plan in plans)
-    own = hyper(paper, budget, entry, all_tasks[0].env["task"])
+    own = hyper(paper, budget, entry, all_tasks[0].env["task"], all_tasks[0].part)
     return values | {key.replace("_", " "): tuple(v) if isinstance(v, list) else v for key, v in own.items()}
 
 

@@ -51,13 +51,18 @@ def resolve(paper: Paper, name: str) -> Algorithm:
     return Algorithm.model_validate(given)
 
 
-def hyper(paper: Paper, budget: Budget, entry: Algorithm, task: str) -> dict[str, Any]:
-    """Shared groups, then the entry's own values, then those tuned for the task, then the budget's."""
+def hyper(paper: Paper, budget: Budget, entry: Algorithm, task: str, part: str) -> dict[str, Any]:
+    """Shared groups, then the entry's own values, then those tuned for the task, then the budget's.
+
+    Updates that begin where random frames end still do so where a budget cuts these, unless it says otherwise.
+    """
     values: dict[str, Any] = {}
     for group in entry.use or ():
         values.update(paper.shared[group])
     values.update(entry.hyper)
     values.update(entry.tuned.get(task, {}))
+    if entry.agent and values.get("update_after") == training(paper, Budget(), entry, part)["random_frames"]:
+        values["update_after"] = training(paper, budget, entry, part)["random_frames"]
     replaced = budget.hyper.get(entry.agent or entry.study or "", {})
     values.update({key: value for key, value in replaced.items() if key not in (entry.fixed or ())})
     return values
@@ -99,7 +104,8 @@ def task_names(paper: Paper, budget: Budget, part: str) -> tuple[str, ...]:
 
 
 def tasks(paper: Paper, budget: Budget, task_set: str) -> Iterator[Task]:
-    """Each task in a set, crossed with what its set varies."""
+    """Each task in a set, crossed with what its set varies; one that a budget puts in two parts is in the first."""
+    found: dict[str, Task] = {}
     for part in parts(paper, task_set):
         entry = paper.tasks[part]
         base = paper.envs[entry.env or ""]
@@ -107,10 +113,12 @@ def tasks(paper: Paper, budget: Budget, task_set: str) -> Iterator[Task]:
             env = {**base.model_dump(exclude_none=True), "task": task}
             varied = entry.vary.model_dump(exclude_none=True)
             if not varied:
-                yield Task(task, env, part)
+                found.setdefault(task, Task(task, env, part))
             for key, values in varied.items():
                 for label, value in values.items():
-                    yield Task(f"{task}+{label}", {**env, key: value}, part)
+                    name = f"{task}+{label}"
+                    found.setdefault(name, Task(name, {**env, key: value}, part))
+    return iter(found.values())
 
 
 def seeds(paper: Paper, budget: Budget, entry: Algorithm, part: str) -> tuple[int, ...]:
@@ -132,7 +140,7 @@ def jobs(
             spec: dict[str, Any] = {
                 "agent" if entry.agent else "study": module,
                 "revision": revisions.get(module, 1),
-                "hyper": typed(entry, hyper(paper, budget, entry, env["task"])),
+                "hyper": typed(entry, hyper(paper, budget, entry, env["task"], part)),
                 "env": env if entry.octaves is None else {**env, "octaves": entry.octaves},
             }
             if entry.agent:

@@ -15,8 +15,16 @@ Kind = Literal[
     "multimodal_bandit",
     "gradient_directions",
     "identities",
+    "latent_bounds",
+    "log_rewards",
+    "classifier_odds",
     "maze",
     "summary",
+    "wall_clock",
+    "bias",
+    "open_loop",
+    "sweep",
+    "provenance_table",
 ]
 Statistic = Literal["final", "best", "area"]
 Phase = Literal["train", "eval"]
@@ -36,6 +44,10 @@ class Look(Closed):
     """Tables: whether the larger of our means in a row is set in bold."""
     moments: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(strict=False, min_length=1)] = (0.05, 1.0)
     """Mazes: shares of the training at which it is shown where evaluations lead."""
+    matched: Name | None = None
+    """Wall clocks: the algorithm whose final return all are timed to reach."""
+    along: Name | None = None
+    """Sweeps: the hyperparameter on the horizontal axis."""
 
 
 class Judged(Closed):
@@ -48,6 +60,8 @@ class Judged(Closed):
     """Compare orders of magnitude. For quantities that explode."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the tasks on which the sentence must hold. Unused where tasks are pooled."""
+    until: int | None = None
+    """Curves are read as if they ended at this frame."""
 
 
 class Better(Judged):
@@ -58,6 +72,8 @@ class Better(Judged):
     than: Name
     lower: bool = False
     """Whether smaller values of the measure are better."""
+    times: Annotated[float, Field(gt=0)] = 1.0
+    """What the other's statistic is multiplied by: 2 for twice as much, 0.9 for hardly less."""
     pooled: bool = False
     """One interval for the mean over tasks of the scaled differences, instead of one per task."""
     scale: float | None = None
@@ -128,6 +144,8 @@ class Reference(Closed):
     curves: bool = False
     """Whether its rows are points of digitised curves: task, algorithm, frames, mean and source. They are drawn behind
     ours and compared with nothing, because a picture does not say how much the seeds differed."""
+    released: bool = False
+    """Of curves: whether they are released numbers with std and seeds, not read off a picture; claims may use them."""
     source: str | None = None
     """Only the rows of this source."""
     note: str = ""

@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 import torch
 
+from relatent.nets.batch import Played
 from relatent.specs.errors import RelatentError
 from relatent.training.checkpoint import Checkpoint
 from relatent.training.clock import PhaseClock
@@ -31,6 +32,8 @@ class Plan:
 
 OF_ENVIRONMENT = ("coverage", "positions")
 """Probes of where an agent has been; all others are the agent's own."""
+OF_EPISODES = ("bias", "open_loop")
+"""Of these, those that an agent takes of the episodes that an evaluation plays; the others, of replay."""
 
 
 class Episode:
@@ -137,22 +140,30 @@ def judge(
 ) -> None:
     """Play evaluation episodes without exploration and take the probes, disturbing nothing of training."""
     clock.enter("evaluation")
+    watched, played = set(plan.probes) & set(OF_EPISODES), []
     for number in range(plan.eval_episodes):
         one = Episode(
             env,
             derive(plan.seed, Stream.EVALUATION_EPISODE, frames, number),
             generator(plan.seed, Stream.EVALUATION_ACTIONS, frames, number),
         )
+        steps: list[tuple[np.ndarray, np.ndarray, float]] = []
         while not one.ended:
-            action, one.belief = agent.act(one.observation, one.belief, explore=False, generator=one.actions)
+            seen = one.observation
+            action, one.belief = agent.act(seen, one.belief, explore=False, generator=one.actions)
             record.action(frames, action)
-            one.step(action)
+            _, reward, _ = one.step(action)
+            if watched:
+                steps.append((np.array(seen), action, reward))
             if "positions" in plan.probes:
                 record.position(frames, one.info)
         record.episode("eval", frames, number, one.total, one.info.get("success"))
+        if watched:
+            played.append(Played(*(np.array(column) for column in zip(*steps, strict=True))))
     if "coverage" in plan.probes:
         record.coverage(frames)
     for number, name in enumerate(plan.probes):
         if len(replay) and name not in OF_ENVIRONMENT:
             stream = generator(plan.seed, Stream.PROBE, frames, number, device=replay.device)
-            record.probe(name, frames, agent.probe(name, replay, stream))
+            found = agent.watch(name, played, stream) if name in OF_EPISODES else agent.probe(name, replay, stream)
+            record.probe(name, frames, found)

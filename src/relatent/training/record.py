@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,12 @@ class Record:
                     writer.writerow(["frames", "updates", "seconds", *values])
                 writer.writerow([frames, self.updates, round(time.monotonic() - self._started, 1), *values.values()])
 
-    def probe(self, name: str, frames: int, values: dict[str, float]) -> None:
-        """What a probe measured: series `<name>_<key>`, each with its `<name>_<key>_frames`."""
+    def probe(self, name: str, frames: int, values: Mapping[str, float | np.ndarray]) -> None:
+        """What a probe measured: series `<name>_<key>`, each with its `<name>_<key>_frames`; of arrays the newest."""
         for key, value in values.items():
+            if isinstance(value, np.ndarray):
+                self.fixed[f"{name}_{key}"] = value
+                continue
             self.series[f"{name}_{key}"].append(value)
             self.series[f"{name}_{key}_frames"].append(frames)
 
@@ -109,14 +113,16 @@ class Record:
             write_atomic(self.run / "progress.json", json.dumps(state))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a continued run needs of the past. Fixed arrays are made at the end only."""
-        been = {"visits": self.visits, "positions": self.positions}
+        """All that a continued run needs of the past."""
+        fixed = {name: array.tolist() for name, array in self.fixed.items()}
+        been = {"visits": self.visits, "positions": self.positions, "fixed": fixed}
         return {"rows": self.rows, "series": dict(self.series), "updates": self.updates, **been}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows, self.updates = state["rows"], state["updates"]
         self.visits, self.positions = state["visits"], state["positions"]
         self.series = defaultdict(list, state["series"])
+        self.fixed = {name: np.array(values) for name, values in state.get("fixed", {}).items()}
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write the declared files, the manifest with the others' digests; returns.csv comes last, so that its presence

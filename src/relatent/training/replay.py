@@ -22,6 +22,8 @@ from torch import Tensor
 from relatent.nets.batch import Batch, Segments
 from relatent.specs.errors import RelatentError
 
+PATIENCE = 1_000  # draws before a batch of whole segments is given up
+
 
 class Step(NamedTuple):
     """A step of an episode that waits for others to end."""
@@ -136,6 +138,17 @@ class Replay:
         masked."""
         draws = torch.randint(len(self), (batch_size,), generator=generator, device=generator.device)
         return self.segments(draws, length)
+
+    def sample_whole_segments(self, batch_size: int, length: int, generator: torch.Generator) -> Segments:
+        """The same, drawn uniformly with replacement from those runs that no episode's end cuts short."""
+        places = torch.randint(len(self), (batch_size,), generator=generator, device=generator.device)
+        for _ in range(PATIENCE):
+            segments = self.segments(places, length)
+            cut = segments.mask[:, -1] == 0
+            if not cut.any():
+                return segments
+            places[cut] = torch.randint(len(self), (int(cut.sum()),), generator=generator, device=generator.device)
+        raise RelatentError(f"replay of {len(self)} transitions: hardly an episode lasts {length} steps")
 
     def sample_beginnings(self, batch_size: int, generator: torch.Generator) -> Segments:
         """Segments of one step, drawn uniformly with replacement from those that an episode began with."""

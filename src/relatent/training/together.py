@@ -59,6 +59,7 @@ class Member:
     def __init__(self, agent: Learner) -> None:
         self.agent = agent
         self.updates_due, self.keep = agent.updates_due, agent.keep
+        self.probe, self.watch = agent.probe, agent.watch
         self.device = next(agent.parameters()).device
 
     def act(
@@ -74,10 +75,6 @@ class Member:
     def update(self, replay: Any, generator: torch.Generator) -> dict[str, Tensor]:
         """As the agent's own: a batch, then noise, then one update."""
         return ask(Update(*self.agent.draw_update(replay, generator)))
-
-    def probe(self, name: str, replay: Any, generator: torch.Generator) -> dict[str, float]:
-        """As the agent's own."""
-        return self.agent.probe(name, replay, generator)
 
 
 class Meeting:
