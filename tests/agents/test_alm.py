@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from relatent.agents.alm import ALM
 from relatent.specs.errors import RelatentError
 from relatent.training.replay import Replay
 from tests.agents.tiny import number, waves
@@ -29,9 +30,17 @@ def memory(episodes: tuple[int, ...] = (7, 2, 9, 5)) -> Replay:
 # Acting
 
 
+def actor() -> ALM:
+    """Whose encoder is not the target any more, and whose bound is 0.4."""
+    agent = build(action_limit=0.4)
+    for parameter in agent.target_encoder.parameters():
+        parameter.data.add_(0.3)
+    return agent
+
+
 def test_exploring_stays_within_the_environments_bound_and_is_not_clipped_otherwise() -> None:
     """In units of that bound, 0.4: the policy's mean and noise are divided by it, once. z is the encoder's."""
-    agent, acted = build(action_limit=0.4), []
+    agent, acted = actor(), []
     for seed in range(200):
         action, belief = agent.act(OBSERVED, None, True, torch.Generator().manual_seed(seed))
         draws = torch.Generator().manual_seed(seed)
@@ -49,7 +58,7 @@ def test_exploring_stays_within_the_environments_bound_and_is_not_clipped_otherw
 
 
 def test_evaluations_take_the_mean_of_a_sampled_z_beyond_the_bound_if_need_be() -> None:
-    agent, largest = build(action_limit=0.4), 0.0
+    agent, largest = actor(), 0.0
     with torch.no_grad():
         linears(agent.actor)[-1][0].mul_(20)
     for seed in range(20):
@@ -187,9 +196,18 @@ def test_the_temperature_rises_while_entropy_lies_below_minus_the_number_of_acti
 
 
 @pytest.mark.parametrize(
-    "changes", [{"encoder": "none", "actor": "imagined"}, {"encoder": "none", "actor": "imagined", "entropy": True}]
+    ("changes", "said"),
+    [
+        ({"encoder": "none", "actor": "imagined"}, "encoder: none .* expected actor: td3, got 'imagined'"),
+        (
+            {"encoder": "none", "actor": "td3", "representation": "critic_too"},
+            "critic_too trains an encoder, 'none'",
+        ),
+        ({"encoder": "identity_fixed", "representation": "critic_only"}, "critic_only trains an encoder"),
+        ({"kl": False, "representation_value": "none"}, "kl: false .* nothing to learn from"),
+    ],
 )
-def test_imagining_without_a_model_is_refused_in_one_line(changes: dict[str, Any]) -> None:
-    with pytest.raises(RelatentError, match="expected actor: td3, got 'imagined'") as caught:
+def test_what_leaves_nothing_to_learn_from_is_refused_in_one_line(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(RelatentError, match=said) as caught:
         build(**changes)
     assert "\n" not in str(caught.value)

@@ -20,6 +20,18 @@ def test_losses_are_those_of_the_second_derivation(name: str, part: str) -> None
     assert number(loss(agent, part, data, draws)) == pytest.approx(number(expected), rel=1e-10)
 
 
+@pytest.mark.parametrize("name", ["entropy", "entropy_td3", "official"])
+def test_the_temperature_is_judged_by_the_density_of_each_first_action(name: str) -> None:
+    agent = precise(name)
+    data, draws = given(agent)
+    with torch.no_grad():
+        starts = [plain_alm.shown(agent, data.transitions.observation[b], draws.imagined[b]) for b in range(BATCH)]
+        log_probs = [plain_alm.act(agent, starts[b], draws.actions[0, b], plain_alm.Held())[1] for b in range(BATCH)]
+        found = agent.actor_loss(data.transitions, draws)[1]
+    torch.testing.assert_close(found, torch.stack(log_probs), rtol=1e-12, atol=1e-13)
+    assert found.any() == agent.hyper.entropy
+
+
 class Table(nn.Module):
     """Rewards, or the smaller one of two values, that depend on the step alone."""
 

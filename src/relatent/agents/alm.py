@@ -146,8 +146,7 @@ class ALM(Learner):
         self.hyper, self.action_size = hyper, action_size
         self.latent_size = hyper.latent_size if hyper.encoder == "gaussian" else observation_size
         self.encodes, self.learns_heads = hyper.encoder != "none", hyper.representation.startswith("critic")
-        if not self.encodes and hyper.actor != "td3":
-            raise RelatentError(f"encoder: none has no model to imagine with, expected actor: td3, got {hyper.actor!r}")
+        refuse(hyper)
         sizes = self.latent_size, action_size
         self.encoder = make_encoder(hyper.encoder, observation_size, self.latent_size, hyper.width)
         self.target_encoder = deepcopy(self.encoder).requires_grad_(False)
@@ -225,7 +224,7 @@ class ALM(Learner):
         if self.hyper.entropy:
             self.minimise("alpha", self.alpha_loss, log_prob)
             metrics |= {"alpha": self.log_alpha.detach().exp(), "entropy": -log_prob.mean(-1)}
-        if self.encodes:
+        if self.hyper.encoder in ("gaussian", "identity"):
             move_towards(self.target_encoder, self.encoder, self.hyper.tau)
         move_towards(self.target_critic, self.critic, self.hyper.tau)
         return metrics
@@ -351,6 +350,18 @@ class ALM(Learner):
         if name != "open_loop":
             return super().watch(name, episodes, generator)
         return latent_open_loop(self, episodes, generator.device) if self.encodes else {}
+
+
+def refuse(hyper: Hyper) -> None:
+    """Raise RelatentError where hyperparameters leave something to learn from nothing."""
+    if hyper.encoder == "none" and hyper.actor != "td3":
+        raise RelatentError(f"encoder: none has no model to imagine with, expected actor: td3, got {hyper.actor!r}")
+    if hyper.representation in ("critic_too", "critic_only") and hyper.encoder in ("identity_fixed", "none"):
+        raise RelatentError(
+            f"representation: {hyper.representation} trains an encoder, {hyper.encoder!r} has nothing to"
+        )
+    if hyper.representation != "reconstruction" and not hyper.kl and hyper.representation_value == "none":
+        raise RelatentError("kl: false and representation_value: none leave encoder and model nothing to learn from")
 
 
 def powers(base: float, like: Tensor) -> Tensor:
