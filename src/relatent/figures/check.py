@@ -41,14 +41,15 @@ def check(parquet: Path, drawing: Drawing | dict[str, Any], root: Path = Path())
 
 
 def against(wanted: Reference, table: pd.DataFrame, drawing: Drawing, frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Every reference number of this figure's algorithms and tasks beside ours, None where nothing was trained."""
+    """Every reference number of this figure's algorithms and tasks beside ours, None where nothing was trained. Numbers
+    without a count of seeds are shown only: what they are a mean of is not known."""
     data = drawing.data
-    rows = table[table["algorithm"].isin(data.algorithms) & table["task"].isin(data.tasks)]
+    rows = table[table["algorithm"].isin(data.algorithms) & table["task"].isin(data.tasks) & table["seeds"].notna()]
     if wanted.frames is not None and "frames" in rows.columns:
         rows = rows[rows["frames"] == wanted.frames]
     compared = []
     for _, row in rows.iterrows():
-        frames = int(row["frames"]) if "frames" in rows.columns and pd.notna(row["frames"]) else None
+        frames = int(row["frames"]) if "frames" in rows.columns and pd.notna(row["frames"]) else wanted.frames
         theirs = printed_sample(row)
         entry = {
             "task": row["task"],

@@ -47,7 +47,7 @@ def training_seconds(manifest: dict[str, Any], frames: Array) -> Array:
 def seconds(gathered: Gathered, drawing: Drawing) -> list[dict[str, Any]]:
     """Of each run: seconds of training per environment step and, where there is an algorithm to match, the seconds
     until its return first reaches that algorithm's final mean; infinite where it never does. The matched algorithm's
-    own are those of its whole training."""
+    own are found alike; a seed of it that ends below the mean counts with its whole training."""
     rows = []
     for run in gathered.runs:
         manifest, who = run["manifest"], {key: run[key] for key in ("algorithm", "task", "seed", "digest")}
@@ -56,7 +56,8 @@ def seconds(gathered: Gathered, drawing: Drawing) -> list[dict[str, Any]]:
         rows.append({**who, "measure": SECONDS_PER_STEP, "value": whole / manifest["frames"]})
         level = final_mean(gathered.frame, drawing.look.matched, run["task"])
         if level is not None:
-            reached = whole if run["algorithm"] == drawing.look.matched else until(gathered.frame, run, level)
+            reached = until(gathered.frame, run, level)
+            reached = min(reached, whole) if run["algorithm"] == drawing.look.matched else reached
             rows.append({**who, "measure": SECONDS_TO_MATCH, "value": reached})
     return rows
 

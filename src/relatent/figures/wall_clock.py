@@ -169,11 +169,14 @@ def matched_note(gathered: Gathered, drawing: Drawing) -> list[Note]:
 
 
 def hardware(gathered: Gathered, drawing: Drawing) -> str:
-    """Which machines the runs were trained on."""
+    """Which machines the runs were trained on, and in what way."""
     used: dict[str, Counter[str]] = {}
     for run in gathered.runs:
         of = run["manifest"].get("hardware", {})
         where = " and ".join([of.get("cpu") or "unknown processor", *(of.get("gpus") or [])])
+        together = len(run["manifest"].get("batched_with", ())) + 1
+        ways = [way for way in ("compiled", "graph") if run["manifest"].get("acceleration", {}).get(way)]
+        where += "".join(f", {way}" for way in ways) + (f", {together} runs in one process" if together > 1 else "")
         used.setdefault(where, Counter())[run["algorithm"]] += 1
     if len(used) == 1:
         return f"all runs on {next(iter(used))}."

@@ -4,6 +4,10 @@ The first STEPS decisions of whole evaluation episodes count. Monte Carlo return
 and not bootstrapped there, so that an episode's last decisions are left out where it is cut off after 1000. A bias is
 normalised by the size of its own return, at least FLOOR, as both official codes do; the paper's formula divides by the
 size of the mean return.
+
+Episodes are those of evaluations, without exploration, and returns are plain. Chen et al. sample actions and add the
+policy's entropy to returns; the Q-functions of agents with an entropy bonus contain it, so that here it is part of
+their bias.
 """
 
 from collections.abc import Callable, Sequence

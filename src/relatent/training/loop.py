@@ -109,9 +109,7 @@ def train(
                 )
             for _ in range(agent.updates_due(before, frames)):
                 clock.enter("update")
-                metrics = agent.update(replay, updates)
-                clock.enter("logging")
-                record.metrics(frames, metrics)
+                record.metrics(frames, agent.update(replay, updates))  # reading metrics waits for a GPU's work
             clock.enter("logging")
             record.progress(frames, plan.frames)
             if frames // plan.eval_every != before // plan.eval_every:
