@@ -73,6 +73,18 @@ class Catalog:
         smallest = next(iter(self.budgets))
         return [name for name in self.figures if not any(job.planned for job in self.jobs(smallest, name))]
 
+    @property
+    def covering(self) -> list[str]:
+        """Of these, the figures that each add an algorithm or a kind of figure to those before them."""
+        seen: set[tuple[str, str]] = set()
+        found = []
+        for name in self.ready:
+            entry = self.figures[name]
+            shown = {(entry.paper, algorithm) for algorithm in entry.figure.data.algorithms} | {("", entry.figure.kind)}
+            found += [name] if shown - seen else []
+            seen |= shown
+        return found
+
     def jobs(self, budget: str, figure: str) -> list[Job]:
         """The runs that a figure shows, by algorithm, task and seed."""
         if (budget, figure) not in self._jobs:
