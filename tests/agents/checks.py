@@ -17,7 +17,9 @@ from relatent.training.clock import PhaseClock
 from relatent.training.record import Record
 from relatent.training.replay import Replay
 from relatent.training.seeds import Stream, generator
-from tests.agents.tiny import number, parameters_of
+from relatent.training.stack import Stack
+from tests.agents.tiny import ACTION, OBSERVATION, number, parameters_of, waves
+from tests.nets.test_learner import everything
 
 
 def assert_gradients_agree(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
@@ -58,3 +60,36 @@ def train_on_probe(agent: Any, task: str, folder: Path, frames: int, random_fram
     checkpoint = Checkpoint(folder / "checkpoint", {}, replay, math.inf)
     loop.train(plan, [env], eval_env, agent, replay, record, checkpoint, generator(1, Stream.UPDATES), PhaseClock())
     return record
+
+
+def assert_learn_as_one(
+    alone: list[Any], stack: Stack, data: Callable[[int, int], tuple[Any, Any]], relative: float, absolute: float
+) -> None:
+    """Twenty updates of agents alone and of the same agents stacked give the same metrics, and then the same agents.
+    `data` is what an update of a seed is given: batch and noise."""
+    for update in range(20):
+        given = [data(update, seed) for seed in range(len(alone))]
+        for agent in (*alone, *stack.agents):
+            agent.updates += 1
+        mine = [agent.learn(*one) for agent, one in zip(alone, given, strict=True)]
+        yours = stack.learn([one for one, _ in given], [draws for _, draws in given])
+        for left, right in zip(mine, yours, strict=True):
+            assert {key: number(value) for key, value in left.items()} == pytest.approx(
+                {key: number(value) for key, value in right.items()}, rel=relative, abs=absolute
+            )
+    for left, right in zip(alone, stack.agents, strict=True):
+        one, other = everything(left), everything(right)
+        assert one.keys() == other.keys()
+        for key, value in one.items():
+            torch.testing.assert_close(value, other[key], rtol=relative, atol=1e-10, msg=key)
+
+
+def assert_act_as_one(alone: list[Any], stack: Stack, relative: float, absolute: float) -> None:
+    """Agents without a belief choose alone what they choose stacked."""
+    observations = [waves((OBSERVATION,), seed) for seed in range(len(alone))]
+    draws = [waves((ACTION,), 5.0 + seed) for seed in range(len(alone))]
+    chosen = stack.choose(observations, [None] * len(alone), draws)
+    for agent, observation, noise, (action, belief) in zip(alone, observations, draws, chosen, strict=True):
+        assert belief is None
+        expected, _ = agent.choose(observation, None, noise)
+        torch.testing.assert_close(action, expected, rtol=relative, atol=absolute)

@@ -7,14 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from relatent.agents import AGENTS
 from relatent.agents.redq import REDQ, Hyper
 from relatent.envs.probes import PROBES
 from relatent.training.stack import Stack, stacked
-from tests.agents.checks import train_on_probe
-from tests.agents.tiny import ACTION, OBSERVATION, number, waves
+from tests.agents.checks import assert_act_as_one, assert_learn_as_one, train_on_probe
 from tests.agents.tiny_redq import CRITICS, HYPER, TARGETS, given, precise
-from tests.nets.test_learner import everything
 from tests.training.specs import stop_and_continue
 
 
@@ -29,33 +26,17 @@ def test_three_seeds_learn_and_act_as_one_as_they_do_alone(target: str) -> None:
     losses = facade.over_seeds("critic_loss")(facade.state, *(stacked(leaf) for leaf in zip(*first, strict=True)))
     for agent, inputs, loss in zip(alone, first, losses, strict=True):
         torch.testing.assert_close(loss, agent.critic_loss(*inputs), rtol=1e-12, atol=0)
-    for update in range(20):
-        data = [given(0.5 + update + 10 * seed) for seed in range(3)]
-        data[1] = (data[1][0], data[1][1]._replace(subsets=data[1][1].subsets[::-1]))
-        for agent in (*alone, *stack.agents):
-            agent.updates += 1
-        mine = [agent.learn(*one) for agent, one in zip(alone, data, strict=True)]
-        yours = stack.learn([one for one, _ in data], [draws for _, draws in data])
-        for left, right in zip(mine, yours, strict=True):
-            assert {key: number(value) for key, value in left.items()} == pytest.approx(
-                {key: number(value) for key, value in right.items()}, rel=1e-9, abs=1e-12
-            )
-    for left, right in zip(alone, stack.agents, strict=True):
-        one, other = everything(left), everything(right)
-        assert one.keys() == other.keys()
-        for key, value in one.items():
-            torch.testing.assert_close(value, other[key], rtol=1e-9, atol=1e-10, msg=key)
-    observations = [waves((OBSERVATION,), seed) for seed in range(3)]
-    draws = [waves((ACTION,), 5.0 + seed) for seed in range(3)]
-    chosen = stack.choose(observations, [None] * 3, draws)
-    for agent, observation, noise, (action, belief) in zip(alone, observations, draws, chosen, strict=True):
-        assert belief is None
-        torch.testing.assert_close(action, agent.choose(observation, None, noise)[0], rtol=1e-9, atol=1e-12)
+
+    def data(update: int, seed: int) -> Any:
+        batch, noise = given(0.5 + update + 10 * seed)
+        return batch, noise._replace(subsets=noise.subsets[::-1]) if seed == 1 else noise
+
+    assert_learn_as_one(alone, stack, data, 1e-9, 1e-12)
+    assert_act_as_one(alone, stack, 1e-9, 1e-12)
 
 
 def test_stopped_thrice_it_writes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first update, after it, and after replay has begun to overwrite."""
-    monkeypatch.setitem(AGENTS, "redq", "REDQ")
     spec = {
         "agent": "redq",
         "revision": 1,

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from relatent.agents import AGENTS
 from relatent.agents.sac_svg import SACSVG, Hyper
 from relatent.envs.probes import PROBES
 from relatent.nets.learner import move_towards
 from relatent.training.stack import Stack
-from tests.agents.checks import train_on_probe
+from tests.agents.checks import assert_act_as_one, assert_learn_as_one, train_on_probe
 from tests.agents.tiny import ACTION, OBSERVATION, number, parameters_of, waves
 from tests.agents.tiny_sac_svg import HORIZON, HYPER, MODEL_UPDATES, build, given, precise
 from tests.nets.test_learner import assert_identical, everything, replay
@@ -150,36 +149,16 @@ def test_three_seeds_learn_and_act_as_one_as_they_do_alone() -> None:
     of its own, and exceeds the limit of the gradient by a factor of its own."""
     alone = [precise(phase, model_clip_norm=0.05) for phase in (0.0, 4.0, 9.0)]
     stack = Stack(deepcopy(alone))
-    for update in range(20):
-        data = [given(0.5 + update + 10 * seed) for seed in range(3)]
-        for agent in (*alone, *stack.agents):
-            agent.updates += 1
-        mine = [agent.learn(*one) for agent, one in zip(alone, data, strict=True)]
-        yours = stack.learn([one for one, _ in data], [draws for _, draws in data])
-        for left, right in zip(mine, yours, strict=True):
-            assert {key: number(value) for key, value in left.items()} == pytest.approx(
-                {key: number(value) for key, value in right.items()}, rel=1e-8, abs=1e-11
-            )
+    assert_learn_as_one(alone, stack, lambda update, seed: given(0.5 + update + 10 * seed), 1e-8, 1e-11)
     assert alone[0].phase()
-    for left, right in zip(alone, stack.agents, strict=True):
-        one, other = everything(left), everything(right)
-        assert one.keys() == other.keys()
-        for key, value in one.items():
-            torch.testing.assert_close(value, other[key], rtol=1e-8, atol=1e-10, msg=key)
     stack.agents[1].statistics.count(7 * waves((3, OBSERVATION), 0.1))
     alone[1].statistics.count(7 * waves((3, OBSERVATION), 0.1))
-    observations = [waves((OBSERVATION,), seed) for seed in range(3)]
-    draws = [waves((ACTION,), 5.0 + seed) for seed in range(3)]
-    chosen = stack.choose(observations, [None] * 3, draws)
-    for agent, observation, noise, (action, belief) in zip(alone, observations, draws, chosen, strict=True):
-        assert belief is None
-        torch.testing.assert_close(action, agent.choose(observation, None, noise)[0], rtol=1e-8, atol=1e-10)
+    assert_act_as_one(alone, stack, 1e-8, 1e-10)
 
 
 def test_stopped_thrice_it_writes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first update, before the policy learns through the dynamics, and after replay has begun to
     overwrite."""
-    monkeypatch.setitem(AGENTS, "sac_svg", "SACSVG")
     spec = {
         "agent": "sac_svg",
         "revision": 1,

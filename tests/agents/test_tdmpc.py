@@ -13,10 +13,10 @@ from relatent.envs.probes import PROBES
 from relatent.training.record import Record
 from relatent.training.replay import Replay
 from relatent.training.stack import Stack
-from tests.agents.checks import train_on_probe
+from tests.agents.checks import assert_learn_as_one, train_on_probe
 from tests.agents.tiny import number
 from tests.agents.tiny_tdmpc import HYPER, OBSERVED, action_noise, batch, build, memory, noise, precise
-from tests.nets.test_learner import assert_identical, everything
+from tests.nets.test_learner import assert_identical
 from tests.training.specs import stop_and_continue
 
 
@@ -156,21 +156,8 @@ def test_seeds_learn_and_plan_as_one_as_they_do_alone() -> None:
     """Twenty updates of two seeds, clipped; then actions of plans of different lengths, with and without a belief."""
     alone = [precise(phase, clip_norm=0.5) for phase in (0.0, 4.0)]
     stack = Stack(deepcopy(alone))
-    for update in range(20):
-        given = [(batch(0.5 + update + 10 * seed), noise(0.7 + update + 10 * seed)) for seed in range(2)]
-        for agent in (*alone, *stack.agents):
-            agent.updates += 1
-        mine = [agent.learn(*one) for agent, one in zip(alone, given, strict=True)]
-        yours = stack.learn([one for one, _ in given], [draws for _, draws in given])
-        for left, right in zip(mine, yours, strict=True):
-            assert {key: number(value) for key, value in left.items()} == pytest.approx(
-                {key: number(value) for key, value in right.items()}, rel=1e-9, abs=1e-12
-            )
-    for left, right in zip(alone, stack.agents, strict=True):
-        one, other = everything(left), everything(right)
-        assert one.keys() == other.keys()
-        for key, value in one.items():
-            torch.testing.assert_close(value, other[key], rtol=1e-9, atol=1e-10, msg=key)
+    at = (0.5, 0.7)  # phases of the first batch and noise
+    assert_learn_as_one(alone, stack, lambda u, s: (batch(at[0] + u + 10 * s), noise(at[1] + u + 10 * s)), 1e-9, 1e-12)
     assert not torch.equal(alone[0].priorities.chances, alone[1].priorities.chances)
     for depth, (agent, member) in enumerate(zip(alone, stack.agents, strict=True), 2):
         agent.depth.fill_(depth)

@@ -2,17 +2,27 @@
 
 import json
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from relatent.figures.check import check
+from relatent.figures.draw import KINDS, draw
+from relatent.figures.drawing import read_drawing
+from relatent.figures.gather import gather, read_gathered
+from relatent.figures.style import print_style
 from relatent.specs.canonical import canonical, digest
+
+from ..studies.fake_record import FakeRecord
 
 Values = dict[int, Sequence[float]]
 """Frames to the returns of that evaluation's episodes."""
 MakeRun = Callable[..., Path]
+Drawn = tuple[pd.DataFrame, str, list[str]]
 
 
 @pytest.fixture
@@ -84,3 +94,52 @@ def drawing_of(**changes: Any) -> dict[str, Any]:
         "seeds_wanted": 2,
         **changes,
     }
+
+
+def page_of(kind: str, parquet: Path, drawing: dict[str, Any], verdicts: dict[str, Any]) -> tuple[str, list[str]]:
+    """All words of a figure, and what is written beyond its page. Of ticks, those that are algorithms' names."""
+    with print_style():
+        figure, _ = KINDS[kind](read_gathered(parquet), read_drawing(drawing), verdicts)
+        figure.savefig(parquet.with_name("figure.png"), dpi=50)
+        page, named = figure.bbox, set(drawing["labels"].values())
+        ticks = [tick for one in figure.axes for tick in one.get_yticklabels() if tick.get_text() in named]
+        of_panels = [(*one.texts, one.title, one.xaxis.label, one.yaxis.label) for one in figure.axes]
+        written = [one for texts in (figure.texts, ticks, *of_panels) for one in texts if one.get_text()]
+        boxes = {one.get_text(): one.get_window_extent() for one in written}
+    beyond = [
+        text
+        for text, box in boxes.items()
+        if box.x0 < page.x0 or box.x1 > page.x1 or box.y0 < page.y0 or box.y1 > page.y1
+    ]
+    return " ".join(" ".join(one.get_text() for one in written).split()), beyond
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, make_run: Any, run_list: Any) -> Callable[..., Drawn]:
+    """Draw studies of two seeds: the CSV, all words of the figure, and what is written beyond its page."""
+
+    def make(study: str, algorithms: dict[str, dict[str, Any]], kind: str, task: str = "two_peaks") -> Drawn:
+        runs = []
+        for name, hyper in algorithms.items():
+            for seed in range(2):
+                record = FakeRecord()
+                spec = {"study": study, "hyper": hyper, "env": {"task": task}, "seed": seed}
+                import_module(f"relatent.studies.{study}").run(spec, record)
+                returns = {frames: [value] for _, frames, _, value in record.rows} or {0: [0.0]}
+                runs.append(make_run(name, task, seed, returns, record.kept, spec))
+        drawing = drawing_of(
+            paper="rpg",
+            figure="rpg_fig0",
+            kind=kind,
+            data={"algorithms": list(algorithms), "tasks": [task], "measure": "return"},
+            labels={name: name.replace("_", " ") for name in algorithms},
+            budget={"name": "paper", "order": ["paper"]},
+        )
+        parquet = tmp_path / "x.parquet"
+        gather(run_list(runs), parquet)
+        verdicts = check(parquet, drawing, tmp_path)
+        draw(parquet, drawing, verdicts, tmp_path / "figure")
+        words, beyond = page_of(kind, parquet, drawing, verdicts)
+        return pd.read_csv(tmp_path / "figure.csv"), words, beyond
+
+    return make

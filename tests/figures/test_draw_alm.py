@@ -10,14 +10,12 @@ import pytest
 
 from relatent.figures.check import check
 from relatent.figures.derived import training_seconds
-from relatent.figures.draw import KINDS, draw
-from relatent.figures.drawing import read_drawing
-from relatent.figures.gather import gather, read_gathered
+from relatent.figures.draw import draw
+from relatent.figures.gather import gather
 from relatent.figures.reference import read_reference
-from relatent.figures.style import print_style
 from relatent.specs.errors import RelatentError
 
-from .conftest import drawing_of
+from .conftest import drawing_of, page_of
 
 ROOT = Path(__file__).parents[2]
 PAPER = {"name": "paper", "order": ["smoke", "laptop", "paper"]}
@@ -35,21 +33,7 @@ def drawn(tmp_path: Path, run_list: Any) -> Callable[..., Drawn]:
         gather(run_list(runs), parquet, partial=True)
         verdicts = check(parquet, drawing, tmp_path)
         draw(parquet, drawing, verdicts, tmp_path / "figure")
-        with print_style():
-            figure, _ = KINDS[kind](read_gathered(parquet), read_drawing(drawing), verdicts)
-            figure.savefig(tmp_path / "figure.png", dpi=50)
-            page = figure.bbox
-            named = set(drawing["labels"].values())  # ticks that are not numbers
-            ticks = [tick for one in figure.axes for tick in one.get_yticklabels() if tick.get_text() in named]
-            of_panels = [(*one.texts, one.title, one.xaxis.label, one.yaxis.label) for one in figure.axes]
-            written = [one for texts in (figure.texts, ticks, *of_panels) for one in texts if one.get_text()]
-            boxes = {one.get_text(): one.get_window_extent() for one in written}
-        beyond = [
-            text
-            for text, box in boxes.items()
-            if box.x0 < page.x0 or box.x1 > page.x1 or box.y0 < page.y0 or box.y1 > page.y1
-        ]
-        words = " ".join(" ".join(one.get_text() for one in written).split())
+        words, beyond = page_of(kind, parquet, drawing, verdicts)
         return pd.read_csv(tmp_path / "figure.csv"), words, beyond, verdicts
 
     return make

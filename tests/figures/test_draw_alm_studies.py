@@ -17,7 +17,6 @@ from relatent.specs.errors import RelatentError
 from relatent.studies.log_rewards import run, shifted_log
 
 from ..studies.fake_record import FakeRecord
-from .test_draw_rpg_studies import drawn  # noqa: F401, a fixture
 
 BOUNDS = {
     "processes": 5,
@@ -65,7 +64,7 @@ def test_what_is_recorded_of_it() -> None:
         np.testing.assert_allclose(kept["slope"][:, column], rise / (2 * step), rtol=1e-6)
 
 
-def test_rewards_show_what_was_recorded(drawn: Any) -> None:  # noqa: F811
+def test_rewards_show_what_was_recorded(drawn: Any) -> None:
     table, words, beyond = drawn("log_rewards", {"shifted_log": REWARDS}, "log_rewards", "shifted_rewards")
     examples = table[(table["panel"] == "B") & (table["series"] == "example")]
     assert examples["x"].tolist() == [10, 100, 1000]
@@ -80,7 +79,7 @@ def test_rewards_show_what_was_recorded(drawn: Any) -> None:  # noqa: F811
     assert beyond == []
 
 
-def test_more_shifts_than_lines_are_refused(drawn: Any) -> None:  # noqa: F811
+def test_more_shifts_than_lines_are_refused(drawn: Any) -> None:
     many = {**REWARDS, "other_shifts": [10.0 * one for one in range(1, len(DASHES) + 2)]}
     with pytest.raises(RelatentError, match="5 other shifts, expected at most 4"):
         drawn("log_rewards", {"shifted_log": many}, "log_rewards", "shifted_rewards")
@@ -89,7 +88,7 @@ def test_more_shifts_than_lines_are_refused(drawn: Any) -> None:  # noqa: F811
 # Theorem 3.1
 
 
-def test_bounds_show_what_was_recorded(tmp_path: Any, drawn: Any) -> None:  # noqa: F811
+def test_bounds_show_what_was_recorded(tmp_path: Any, drawn: Any) -> None:
     table, words, beyond = drawn("alm_bounds", {"bounds": BOUNDS}, "latent_bounds", "small_processes")
     recorded = Recorded.of(read_gathered(tmp_path / "x.parquet").frame, "gap_exact_0")
     assert set(table["panel"]) == set(ascii_uppercase[:5])  # two discounts, and three more
@@ -117,7 +116,7 @@ def test_bounds_show_what_was_recorded(tmp_path: Any, drawn: Any) -> None:  # no
 # The classifier
 
 
-def test_odds_show_what_was_recorded(tmp_path: Any, drawn: Any) -> None:  # noqa: F811
+def test_odds_show_what_was_recorded(tmp_path: Any, drawn: Any) -> None:
     table, words, beyond = drawn("classifier_odds", {"classifier": PAIRS}, "classifier_odds", "gaussian_pairs")
     recorded = Recorded.of(read_gathered(tmp_path / "x.parquet").frame, "fitting_error")
     assert set(table["panel"]) == set("ABCDEF")

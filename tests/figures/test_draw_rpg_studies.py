@@ -1,25 +1,16 @@
 """RPG's Figures 2 and 4 and its Table 2, drawn from small real studies."""
 
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from relatent.figures.check import check
-from relatent.figures.draw import KINDS, draw
-from relatent.figures.drawing import read_drawing
-from relatent.figures.gather import gather, read_gathered
+from relatent.figures.gather import read_gathered
 from relatent.figures.identities import PAPER, power
 from relatent.figures.multimodal_bandit import broken, colours
-from relatent.figures.style import BLUE, VERMILION, print_style
+from relatent.figures.style import BLUE, VERMILION
 from relatent.studies.elbo_identities import METHODS
-
-from ..studies.fake_record import FakeRecord
-from .conftest import drawing_of
 
 BANDIT = {
     "policy": "latent",
@@ -47,50 +38,6 @@ DIRECTIONS = {
     "lr": 0.1,
 }
 IDENTITIES = {"models": 4, "latents": 3, "actions": 4, "states": 3, "horizon": 2, "noisings": 4, "iterations": 5}
-Drawn = tuple[pd.DataFrame, str, list[str]]
-
-
-@pytest.fixture
-def drawn(tmp_path: Path, make_run: Any, run_list: Any) -> Callable[..., Drawn]:
-    """Draw studies of two seeds: the CSV, all words of the figure, and what is written beyond its page."""
-
-    def make(study: str, algorithms: dict[str, dict[str, Any]], kind: str, task: str = "two_peaks") -> Drawn:
-        runs = []
-        for name, hyper in algorithms.items():
-            for seed in range(2):
-                record = FakeRecord()
-                spec = {"study": study, "hyper": hyper, "env": {"task": task}, "seed": seed}
-                import_module(f"relatent.studies.{study}").run(spec, record)
-                returns = {frames: [value] for _, frames, _, value in record.rows} or {0: [0.0]}
-                runs.append(make_run(name, task, seed, returns, record.kept, spec))
-        drawing = drawing_of(
-            paper="rpg",
-            figure="rpg_fig0",
-            kind=kind,
-            data={"algorithms": list(algorithms), "tasks": [task], "measure": "return"},
-            labels={name: name.replace("_", " ") for name in algorithms},
-            budget={"name": "paper", "order": ["paper"]},
-        )
-        parquet = tmp_path / "x.parquet"
-        gather(run_list(runs), parquet)
-        verdicts = check(parquet, drawing, tmp_path)
-        draw(parquet, drawing, verdicts, tmp_path / "figure")
-        with print_style():
-            figure, _ = KINDS[kind](read_gathered(parquet), read_drawing(drawing), verdicts)
-            figure.savefig(tmp_path / "figure.png", dpi=50)
-            page = figure.bbox
-            of_panels = [(*one.texts, one.title, one.xaxis.label, one.yaxis.label) for one in figure.axes]
-            written = [one for texts in (figure.texts, *of_panels) for one in texts if one.get_text()]
-            boxes = {one.get_text(): one.get_window_extent() for one in written}
-        beyond = [
-            text
-            for text, box in boxes.items()
-            if box.x0 < page.x0 or box.x1 > page.x1 or box.y0 < page.y0 or box.y1 > page.y1
-        ]
-        words = " ".join(" ".join(one.get_text() for one in written).split())
-        return pd.read_csv(tmp_path / "figure.csv"), words, beyond
-
-    return make
 
 
 def test_the_bandit_shows_what_was_recorded(tmp_path: Path, drawn: Any) -> None:

@@ -6,20 +6,15 @@ block that gives both scale and shift; widths, masks, base and initialisation ar
 Everything else is SAC.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from relatent.nets.batch import Batch
 from relatent.nets.distributions import Gaussian, tanh_log_det
 from relatent.nets.flows import RealNVP
-from relatent.nets.learner import Learner, move_towards
-from relatent.nets.mlp import TwinQ, xavier
-from relatent.nets.noise import normal, normal_if
+from relatent.objectives.soft_actor_critic import SoftActorCritic
 
 
 @dataclass(frozen=True)
@@ -52,75 +47,24 @@ class Hyper:
     """Largest absolute value of a block's log-scale."""
 
 
-class Noise(NamedTuple):
-    """Standard normal draws of one update, each (B, action_size)."""
-
-    next_action: Tensor
-    action: Tensor
-
-
-class FlowSAC(Learner):
+class FlowSAC(SoftActorCritic):
     """The agent. Target entropy is -|A|."""
 
     def __init__(self, observation_size: int, action_size: int, hyper: Hyper) -> None:
         super().__init__()
-        self.hyper, self.action_size = hyper, action_size
-        self.actor = RealNVP(
-            observation_size, action_size, hyper.width, hyper.layers, hyper.blocks, hyper.log_scale_bound
-        )
-        self.critic = TwinQ(observation_size, action_size, hyper.width, hyper.layers, init=xavier)
-        self.target_critic = deepcopy(self.critic).requires_grad_(False)
-        self.log_alpha = nn.Parameter(torch.tensor(hyper.init_alpha).log())
-        self.target_entropy = -float(action_size)
-        self.optimise("actor", self.actor.parameters(), hyper.actor_lr)
-        self.optimise("critic", self.critic.parameters(), hyper.critic_lr)
-        self.optimise("alpha", [self.log_alpha], hyper.alpha_lr)
+        self.hyper = hyper
+        sizes = observation_size, action_size, hyper.width, hyper.layers
+        flow = RealNVP(*sizes, hyper.blocks, hyper.log_scale_bound)
+        self.make_policy(flow, action_size, hyper.init_alpha, -float(action_size))
+        self.make_networks(*sizes)
+        self.optimise_all(hyper.actor_lr, hyper.critic_lr, hyper.alpha_lr)
 
     def choose(self, observation: Tensor, belief: Any, noise: Tensor) -> tuple[Tensor, Any]:
         """The image of a draw under the flow; the agent is judged by that of z = 0."""
         return torch.tanh(self.actor(observation, noise)[0]), belief
-
-    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Tensor:
-        return normal_if(explore, (self.action_size,), generator)
-
-    def learn(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        critic_loss = self.minimise("critic", self.critic_loss, batch, noise)
-        actor_loss, log_prob = self.minimise("actor", self.actor_loss, batch, noise)
-        self.minimise("alpha", self.alpha_loss, log_prob)
-        move_towards(self.target_critic, self.critic, self.hyper.tau)
-        return {
-            "critic_loss": critic_loss,
-            "actor_loss": actor_loss,
-            "alpha": self.log_alpha.detach().exp(),
-            "entropy": -log_prob.mean(-1),
-        }
-
-    def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
-        shape = (batch_size, self.action_size)
-        return Noise(normal(shape, generator), normal(shape, generator))
 
     def sample_action(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """A reparameterised action and its log-density, of shapes (B, action_size) and (B,)."""
         pre_tanh, log_det = self.actor(observation, noise)
         base = Gaussian(torch.zeros_like(noise), torch.zeros_like(noise)).log_prob(noise)
         return torch.tanh(pre_tanh), base - log_det - tanh_log_det(pre_tanh)
-
-    def critic_loss(self, batch: Batch, noise: Noise) -> Tensor:
-        """Both Q-functions' squared error to the soft Bellman target, r + γ (min Q̄(x', a') - α log π(a'|x')). # Eq 2"""
-        with torch.no_grad():
-            next_action, next_log_prob = self.sample_action(batch.next_observation, noise.next_action)
-            next_value = torch.minimum(*self.target_critic(batch.next_observation, next_action))
-            next_value = next_value - self.log_alpha.exp() * next_log_prob
-            target = batch.reward + self.hyper.gamma * (1 - batch.terminated) * next_value
-        first, second = self.critic(batch.observation, batch.action)
-        return F.mse_loss(first, target) + F.mse_loss(second, target)
-
-    def actor_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
-        """α log π(a|x) - min Q(x, a), and log π(a|x) of each transition. # Eq 3"""
-        action, log_prob = self.sample_action(batch.observation, noise.action)
-        value = torch.minimum(*self.critic(batch.observation, action))
-        return (self.log_alpha.detach().exp() * log_prob - value).mean(), log_prob
-
-    def alpha_loss(self, log_prob: Tensor) -> Tensor:
-        """Raises the temperature while entropy lies below its target: -log α (log π + target entropy)."""
-        return -(self.log_alpha * (log_prob + self.target_entropy)).mean()

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from relatent.nets.batch import Batch
+from relatent.nets.distributions import GaussianHead
 from relatent.nets.ensemble_fit import Fitting, fit
 from relatent.nets.gaussian_ensemble import GaussianEnsemble
 from relatent.nets.imagined import Imagined
+from relatent.nets.mlp import xavier
 from relatent.nets.noise import normal
 from relatent.objectives.soft_actor_critic import Noise, SoftActorCritic
 from relatent.objectives.termination import TERMINATIONS
@@ -113,7 +115,7 @@ class MBPO(SoftActorCritic):
         super().__init__()
         self.hyper = hyper
         sizes = observation_size, action_size, hyper.width, hyper.layers
-        self.make_policy(*sizes, hyper.init_alpha, hyper.target_entropy)
+        self.make_policy(GaussianHead(*sizes, init=xavier), action_size, hyper.init_alpha, hyper.target_entropy)
         self.make_networks(*sizes)
         self.optimise_all(hyper.actor_lr, hyper.critic_lr, hyper.alpha_lr)
         predicted = observation_size + action_size, 1 + observation_size

@@ -7,7 +7,6 @@ so the paper's estimator is biased: only the component that the critic likes bes
 log-density instead of the mixture's, and the mixing weights are pulled towards choosing it.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 
 from relatent.nets.batch import Batch
 from relatent.nets.distributions import Gaussian, GaussianHead, tanh_log_det
-from relatent.nets.learner import Learner, move_towards
-from relatent.nets.mlp import TwinQ, xavier
+from relatent.nets.mlp import xavier
 from relatent.nets.noise import gumbel, normal, normal_if
+from relatent.objectives.soft_actor_critic import SoftActorCritic
 
 
 @dataclass(frozen=True)
@@ -81,20 +80,16 @@ class Experts(nn.Module):
         return components, self.mixing(observation)
 
 
-class PMOE(Learner):
+class PMOE(SoftActorCritic):
     """The agent. Target entropy is -|A|."""
 
     def __init__(self, observation_size: int, action_size: int, hyper: Hyper) -> None:
         super().__init__()
-        self.hyper, self.action_size = hyper, action_size
-        self.actor = Experts(observation_size, action_size, hyper.width, hyper.layers, hyper.experts)
-        self.critic = TwinQ(observation_size, action_size, hyper.width, hyper.layers, init=xavier)
-        self.target_critic = deepcopy(self.critic).requires_grad_(False)
-        self.log_alpha = nn.Parameter(torch.tensor(hyper.init_alpha).log())
-        self.target_entropy = -float(action_size)
-        self.optimise("actor", self.actor.parameters(), hyper.actor_lr)
-        self.optimise("critic", self.critic.parameters(), hyper.critic_lr)
-        self.optimise("alpha", [self.log_alpha], hyper.alpha_lr)
+        self.hyper = hyper
+        sizes = observation_size, action_size, hyper.width, hyper.layers
+        self.make_policy(Experts(*sizes, hyper.experts), action_size, hyper.init_alpha, -float(action_size))
+        self.make_networks(*sizes)
+        self.optimise_all(hyper.actor_lr, hyper.critic_lr, hyper.alpha_lr)
 
     def choose(self, observation: Tensor, belief: Any, noise: ActionNoise) -> tuple[Tensor, Any]:
         """A sample of the mixture; tanh of the likeliest component's mean where the noise is zero."""
@@ -107,18 +102,6 @@ class PMOE(Learner):
         shape = (self.hyper.experts,)
         expert = gumbel(shape, generator) if explore else torch.zeros(shape, device=generator.device)
         return ActionNoise(expert, normal_if(explore, (self.action_size,), generator))
-
-    def learn(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        critic_loss = self.minimise("critic", self.critic_loss, batch, noise)
-        actor_loss, log_prob = self.minimise("actor", self.actor_loss, batch, noise)
-        self.minimise("alpha", self.alpha_loss, log_prob)
-        move_towards(self.target_critic, self.critic, self.hyper.tau)
-        return {
-            "critic_loss": critic_loss,
-            "actor_loss": actor_loss,
-            "alpha": self.log_alpha.detach().exp(),
-            "entropy": -log_prob.mean(-1),
-        }
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
         shape = (batch_size, self.hyper.experts, self.action_size)
@@ -157,10 +140,6 @@ class PMOE(Learner):
         one_hot = (best.unsqueeze(-1) == torch.arange(self.hyper.experts, device=best.device)).to(logits.dtype)
         frequency = F.mse_loss(logits.softmax(-1), one_hot)
         return (self.log_alpha.detach().exp() * log_prob - value).mean() + frequency, log_prob
-
-    def alpha_loss(self, log_prob: Tensor) -> Tensor:
-        """Raises the temperature while entropy lies below its target: -log α (log π + target entropy)."""
-        return -(self.log_alpha * (log_prob + self.target_entropy)).mean()
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from relatent.nets.batch import Batch, Played
+from relatent.nets.distributions import GaussianHead
 from relatent.nets.division import cut, divided
 from relatent.nets.learner import move_towards
 from relatent.nets.mlp import xavier
@@ -86,7 +87,7 @@ class REDQ(SoftPolicy):
         super().__init__()
         self.hyper = hyper
         sizes = observation_size, action_size, hyper.width, hyper.layers
-        self.make_policy(*sizes, hyper.init_alpha, hyper.target_entropy)
+        self.make_policy(GaussianHead(*sizes, init=xavier), action_size, hyper.init_alpha, hyper.target_entropy)
         self.critic = QEnsemble(hyper.critics, *sizes, init=xavier)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.optimise("actor", self.actor.parameters(), hyper.actor_lr)

@@ -7,6 +7,8 @@ relatent.objectives.soft_actor_critic.
 
 from dataclasses import dataclass
 
+from relatent.nets.distributions import GaussianHead
+from relatent.nets.mlp import xavier
 from relatent.objectives.soft_actor_critic import SoftActorCritic
 
 
@@ -43,6 +45,6 @@ class SAC(SoftActorCritic):
         super().__init__()
         self.hyper = hyper
         sizes = observation_size, action_size, hyper.width, hyper.layers
-        self.make_policy(*sizes, hyper.init_alpha, -float(action_size))
+        self.make_policy(GaussianHead(*sizes, init=xavier), action_size, hyper.init_alpha, -float(action_size))
         self.make_networks(*sizes)
         self.optimise_all(hyper.actor_lr, hyper.critic_lr, hyper.alpha_lr)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from relatent.nets.batch import Batch
+from relatent.nets.distributions import GaussianHead
+from relatent.nets.mlp import xavier
 from relatent.objectives.novelty import NoveltyLearner
 from relatent.objectives.soft_actor_critic import Noise, SoftActorCritic
 
@@ -62,7 +64,7 @@ class SACNovelty(NoveltyLearner, SoftActorCritic):
         super().__init__()
         self.hyper = hyper
         sizes = observation_size, action_size, hyper.width, LAYERS
-        self.make_policy(*sizes, hyper.init_alpha, -float(action_size))
+        self.make_policy(GaussianHead(*sizes, init=xavier), action_size, hyper.init_alpha, -float(action_size))
         self.make_networks(*sizes)
         self.optimise_all(hyper.lr, hyper.lr, hyper.lr)
         self.optimise_novelty(observation_size, hyper.lr)

@@ -26,13 +26,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relatent.nets.batch import Batch, Segments
-from relatent.nets.distributions import Gaussian, tanh_log_det
+from relatent.nets.distributions import Gaussian
 from relatent.nets.division import divided
-from relatent.nets.learner import Learner, move_towards
+from relatent.nets.learner import move_towards
 from relatent.nets.mlp import TwinQ, mlp, orthogonal
-from relatent.nets.noise import normal, normal_if
+from relatent.nets.noise import normal
 from relatent.nets.observation_statistics import ObservationStatistics
 from relatent.nets.recurrent_dynamics import RecurrentDynamics
+from relatent.objectives.soft_actor_critic import SoftPolicy
 
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0  # of the policy, reached where tanh is -1 and 1
 
@@ -100,7 +101,7 @@ class Noise(NamedTuple):
     actions: Tensor  # (H + 1, B, action_size); of the policy's first action before it learns through the dynamics
 
 
-class SACSVG(Learner):
+class SACSVG(SoftPolicy):
     """The agent."""
 
     target_entropy: Tensor
@@ -126,23 +127,14 @@ class SACSVG(Learner):
 
     # Acting
 
-    def choose(self, observation: Tensor, belief: Any, noise: Tensor) -> tuple[Tensor, Any]:
-        """A sample of the policy; tanh of its mean where the noise is zero."""
-        return torch.tanh(self.policy(self.statistics.normalised(observation)).sample(noise)), belief
-
-    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Tensor:
-        return normal_if(explore, (self.action_size,), generator)
+    def choose(self, observation: Tensor, belief: Any, noise: Any) -> tuple[Tensor, Any]:
+        """A sample of the policy at the normalised observation; tanh of its mean where the noise is zero."""
+        return super().choose(self.statistics.normalised(observation), belief, noise)
 
     def policy(self, observation: Tensor) -> Gaussian:
         """The Gaussian of actions before tanh at normalised observations; its log-deviations are bounded by tanh."""
         mean, raw = self.actor(observation).chunk(2, -1)
         return Gaussian(mean, LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1))
-
-    def sample_action(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """A reparameterised action and its log-density, of shapes (B, action_size) and (B,)."""
-        policy = self.policy(observation)
-        pre_tanh = policy.sample(noise)
-        return torch.tanh(pre_tanh), policy.log_prob(pre_tanh) - tanh_log_det(pre_tanh)
 
     # Drawing an update: all that depends on time is set here, before `learn`.
 

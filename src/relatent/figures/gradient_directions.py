@@ -3,7 +3,6 @@
 Above, the paper's four panels with densities instead of sketches; below, what they rest on.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from matplotlib.ticker import NullFormatter
 from relatent.figures.drawing import Drawing
 from relatent.figures.gather import Gathered
 from relatent.figures.page import common_notes, seeds_phrase, sheet
-from relatent.figures.statistics import Array, mean_interval
+from relatent.figures.recorded import Recorded
+from relatent.figures.statistics import mean_interval
 from relatent.figures.style import BLUE, DASH_DOT, DASHED, DOTTED, GREEN, GREY, INK, LIGHT, SOLID, VERMILION, Dash
-from relatent.specs.errors import RelatentError
 
 HEIGHT, GAP, NARROW, TOP, AXIS, LEFT = 1.15, 0.5, 0.1, 0.2, 0.42, 0.54
 """Inches: a panel, between columns with an axis and without, above a row, below it, before the first column."""
@@ -33,44 +32,9 @@ GRADIENTS: dict[str, tuple[str, str, Dash]] = {
 """Label, colour and dash of each gradient over the mean."""
 
 
-@dataclass
-class Numbers:
-    """The study's arrays, a row a seed, and all that was drawn of them."""
-
-    arrays: dict[str, Array]
-    drawn: list[dict[str, Any]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> "Numbers":
-        """Measure -> (seeds, entries). Raises RelatentError where the study was made by an older revision."""
-        probes = frame[frame["phase"] == "probe"]
-        tables = {
-            str(name): rows.pivot(index="seed", columns="episode", values="value").to_numpy(float)
-            for name, rows in probes.groupby("measure")
-        }
-        if "curve_score" not in tables:
-            raise RelatentError("the directions' study has no curve_score; was it made by an older revision?")
-        return cls(tables)
-
-    def first(self, name: str) -> Array:
-        """Of the first seed; the same for all where nothing was sampled."""
-        return self.arrays[name][0]
-
-    def one(self, name: str) -> float:
-        """A single number, the mean over the seeds."""
-        return float(self.arrays[name].mean())
-
-    def note(self, panel: str, series: str, x: Array | list[float], value: Array | list[float], **more: Any) -> None:
-        """Remember what was drawn, for the CSV."""
-        self.drawn += [
-            {"panel": panel, "series": series, "x": float(at), "value": float(height), **more}
-            for at, height in zip(x, value, strict=True)
-        ]
-
-
 def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     """The figure, and every point of it."""
-    numbers = Numbers.of(gathered.frame)
+    numbers = Recorded.of(gathered.frame, "curve_score")
     hyper = gathered.runs[0]["manifest"]["spec"]["hyper"]
     count = gathered.frame["seed"].nunique()
     std = float(np.exp(hyper["init_log_std"]))
@@ -102,7 +66,7 @@ def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[F
     lower = [paper.place(LEFT + column * (across + GAP), below, across, HEIGHT) for column in range(3)]
     for panel, one in zip(lower, (over_means, over_widths, divergences), strict=True):
         one(panel, numbers)
-    return paper.figure, pd.DataFrame(numbers.drawn)
+    return paper.figure, numbers.table()
 
 
 def legend() -> list[tuple[Any, str]]:
@@ -114,10 +78,10 @@ def legend() -> list[tuple[Any, str]]:
     ]
 
 
-def rewards(panel: Axes, numbers: Numbers) -> None:
+def rewards(panel: Axes, numbers: Recorded) -> None:
     """The reward, and the areas that a broad Gaussian weighs against each other."""
     grid, height = numbers.first("grid"), numbers.first("reward")
-    numbers.note("A", "reward", grid, height)
+    numbers.note("A", "reward", grid, value=height)
     panel.fill_between(grid, 0, np.where(grid < -0.3, height, 0), color=VERMILION, linewidth=0, alpha=0.85)
     right = panel.fill_between(grid, 0, np.where(grid > -0.3, height, 0), facecolor=BLUE, linewidth=0, alpha=0.85)
     right.set_hatch("////")
@@ -130,7 +94,7 @@ def rewards(panel: Axes, numbers: Numbers) -> None:
     panel.set_title("(A) reward", size=8)
 
 
-def wanted(panel: Axes, numbers: Numbers) -> None:
+def wanted(panel: Axes, numbers: Recorded) -> None:
     """Behind each policy, the one that is wanted."""
     grid, density = numbers.first("grid"), numbers.first("target_density")
     panel.fill_between(grid, 0, density, facecolor=LIGHT, edgecolor=GREY, linewidth=0.6)
@@ -144,7 +108,7 @@ def densities(panel: Axes, labelled: bool) -> None:
     panel.tick_params(labelleft=labelled, pad=1.5)
 
 
-def softmax(panel: Axes, numbers: Numbers) -> None:
+def softmax(panel: Axes, numbers: Recorded) -> None:
     """The best softmax over the paper's bins, and the signs of the gradient by the uniform one's logits."""
     edges, density, gradient = (numbers.first(f"drawn_{name}") for name in ("edges", "density", "gradient"))
     step = edges[1] - edges[0]
@@ -154,19 +118,19 @@ def softmax(panel: Axes, numbers: Numbers) -> None:
         marker, face = ("^", INK) if sign > 0 else ("v", "white")
         at = height + 0.12 + 0.22 * np.sqrt(height)  # as far above every bar, on this scale
         panel.plot(edge + step / 2, at, marker, markersize=3.4, color=INK, markerfacecolor=face, markeredgewidth=0.6)
-    numbers.note("B", "softmax density", edges + step / 2, density)
-    numbers.note("B", "gradient of a uniform softmax's logits", edges + step / 2, gradient)
+    numbers.note("B", "softmax density", edges + step / 2, value=density)
+    numbers.note("B", "gradient of a uniform softmax's logits", edges + step / 2, value=gradient)
     panel.set_title(f"(B) softmax over {len(edges)} bins", size=8)
 
 
-def gaussian(panel: Axes, numbers: Numbers) -> None:
+def gaussian(panel: Axes, numbers: Recorded) -> None:
     """Where the Gaussian starts, where its gradient points, where gradients lead it."""
     grid = numbers.first("grid")
     wanted(panel, numbers)
     panel.plot(grid, numbers.first("start_density"), color=GREY, linewidth=1.0, linestyle=DASHED)
     panel.plot(grid, numbers.first("gaussian_density"), color=INK, linewidth=1.2)
     for name in ("target", "start", "gaussian"):
-        numbers.note("C", f"{name} density", grid, numbers.first(f"{name}_density"))
+        numbers.note("C", f"{name} density", grid, value=numbers.first(f"{name}_density"))
     arrow = {"arrowstyle": "-|>", "color": VERMILION, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
     panel.annotate("", xy=(0.5, 3.4), xytext=(0.0, 3.4), arrowprops=arrow)
     panel.plot(0, 3.4, "o", color=VERMILION, markersize=2.6)
@@ -174,28 +138,28 @@ def gaussian(panel: Axes, numbers: Numbers) -> None:
     panel.set_title("(C) Gaussian", size=8)
 
 
-def latent(panel: Axes, numbers: Numbers) -> None:
+def latent(panel: Axes, numbers: Recorded) -> None:
     """The mixture and its components."""
     grid, count = numbers.first("grid"), 0
     wanted(panel, numbers)
     while f"latent_component_density_{count}" in numbers.arrays:
         component = numbers.first(f"latent_component_density_{count}")
         panel.plot(grid, component, color=BLUE, linewidth=0.7)
-        numbers.note("D", f"component {count} density", grid, component)
+        numbers.note("D", f"component {count} density", grid, value=component)
         count += 1
     panel.plot(grid, numbers.first("latent_density"), color=INK, linewidth=1.2)
-    numbers.note("D", "latent density", grid, numbers.first("latent_density"))
+    numbers.note("D", "latent density", grid, value=numbers.first("latent_density"))
     panel.set_title(f"(D) latent policy, K = {count}", size=8)
 
 
-def over_means(panel: Axes, numbers: Numbers) -> None:
+def over_means(panel: Axes, numbers: Recorded) -> None:
     """Each gradient over the mean, at the start's width; sampled at the start."""
     means = numbers.first("curve_mean")
     panel.axhline(0, color=GREY, linewidth=0.5)
     for name, (label, colour, dash) in GRADIENTS.items():
         height = numbers.first(f"curve_{name}")
         panel.plot(means, height, color=colour, linestyle=dash, linewidth=1.2, label=label)
-        numbers.note("E", label, means, height)
+        numbers.note("E", label, means, value=height)
         if f"sampled_{name}" not in numbers.arrays:
             continue
         sampled = mean_interval(numbers.arrays[f"sampled_{name}"][:, 0])
@@ -203,7 +167,7 @@ def over_means(panel: Axes, numbers: Numbers) -> None:
         panel.errorbar(
             0, sampled.value, yerr=error, marker="s", markersize=2.6, color=colour, elinewidth=0.8, capsize=1.5
         )
-        numbers.note("E", f"{label}, sampled", [0.0], [sampled.value], low=sampled.low, high=sampled.high)
+        numbers.note("E", f"{label}, sampled", [0.0], value=[sampled.value], low=[sampled.low], high=[sampled.high])
     score = numbers.first("curve_score")
     turn = int(np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0))[0])
     zero = means[turn] + (means[turn + 1] - means[turn]) * score[turn] / (score[turn] - score[turn + 1])
@@ -212,7 +176,7 @@ def over_means(panel: Axes, numbers: Numbers) -> None:
     )
     thin = {"arrowstyle": "-", "linewidth": 0.5, "shrinkB": 2}
     panel.annotate(f"turns at {zero:.2f}", (zero, 0), (-1.42, -0.026), size=6.5, arrowprops=thin)
-    numbers.note("E", "policy gradient is zero", [zero], [0.0])
+    numbers.note("E", "policy gradient is zero", [zero], value=[0.0])
     panel.set_xlim(means[0], means[-1])
     panel.set_ylim(-0.135, 0.11)
     panel.set_xlabel("mean μ, before tanh", labelpad=1)
@@ -222,13 +186,13 @@ def over_means(panel: Axes, numbers: Numbers) -> None:
                  columnspacing=0.8, bbox_to_anchor=(0.0, 0.0))  # fmt: skip
 
 
-def over_widths(panel: Axes, numbers: Numbers) -> None:
+def over_widths(panel: Axes, numbers: Recorded) -> None:
     """That the policy gradient points right at zero whatever the width, and hardly where the Gaussian is broad."""
     stds = numbers.first("width_std")
     for name, label, colour, dash in (("plain", "Gaussian", BLUE, DASHED), ("tanh", "under tanh", INK, SOLID)):
         height = numbers.first(f"width_{name}_score")
         panel.plot(stds, height, color=colour, linestyle=dash, linewidth=1.2, label=label)
-        numbers.note("F", label, stds, height)
+        numbers.note("F", label, stds, value=height)
     panel.set_xscale("log")
     panel.set_yscale("log")
     panel.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
@@ -240,11 +204,11 @@ def over_widths(panel: Axes, numbers: Numbers) -> None:
     panel.legend(fontsize=6, frameon=False, loc="upper right", handlelength=2.0, labelspacing=0.15, borderpad=0)
 
 
-def divergences(panel: Axes, numbers: Numbers) -> None:
+def divergences(panel: Axes, numbers: Recorded) -> None:
     """How far the best policy of each class is from the wanted one."""
     bins, height = numbers.first("bins"), numbers.first("softmax_reverse_kl")
     panel.plot(bins, height, color=INK, marker="o", markersize=3, linewidth=1.0)
-    numbers.note("G", "softmax", bins, height)
+    numbers.note("G", "softmax", bins, value=height)
     levels = {
         "Gaussian, from the start": ("gaussian_reverse_kl", VERMILION, DOTTED),
         "best Gaussian": ("gaussian_best_reverse_kl", VERMILION, DASHED),
@@ -255,7 +219,7 @@ def divergences(panel: Axes, numbers: Numbers) -> None:
         panel.axhline(found.value, color=colour, linestyle=dash, linewidth=1.0, label=label)
         if found.high > found.low:
             panel.axhspan(max(found.low, 1e-4), found.high, color=colour, alpha=0.2, linewidth=0)
-        numbers.note("G", label, [np.nan], [found.value], low=found.low, high=found.high)
+        numbers.note("G", label, [np.nan], value=[found.value], low=[found.low], high=[found.high])
     panel.plot([], [], color=INK, marker="o", markersize=3, linewidth=1.0, label="softmax")
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")

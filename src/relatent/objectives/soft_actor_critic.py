@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relatent.nets.batch import Batch
-from relatent.nets.distributions import GaussianHead, tanh_log_det
+from relatent.nets.distributions import Gaussian, tanh_log_det
 from relatent.nets.learner import Learner, move_towards
 from relatent.nets.mlp import TwinQ, xavier
 from relatent.nets.noise import normal, normal_if
@@ -25,27 +25,30 @@ class Noise(NamedTuple):
 
 
 class SoftPolicy(Learner):
-    """A learner that acts by a tanh-Gaussian policy whose entropy a temperature holds near a target."""
+    """A learner that acts by a policy under tanh whose entropy a temperature holds near a target. The policy is a
+    Gaussian unless an agent samples its own kind."""
 
-    target_entropy: float
+    target_entropy: float | Tensor
 
-    def make_policy(
-        self, observation_size: int, action_size: int, width: int, layers: int, init_alpha: float, target_entropy: float
-    ) -> None:
+    def make_policy(self, actor: nn.Module, action_size: int, init_alpha: float, target_entropy: float) -> None:
         self.action_size, self.target_entropy = action_size, target_entropy
-        self.actor = GaussianHead(observation_size, action_size, width, layers, init=xavier)
+        self.actor = actor
         self.log_alpha = nn.Parameter(torch.tensor(init_alpha).log())
 
-    def choose(self, observation: Tensor, belief: Any, noise: Tensor) -> tuple[Tensor, Any]:
-        """A sample of the policy; tanh of its mean where the noise is zero."""
-        return torch.tanh(self.actor(observation).sample(noise)), belief
+    def policy(self, observation: Tensor) -> Gaussian:
+        """Of actions before tanh."""
+        return self.actor(observation)
 
-    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Tensor:
+    def choose(self, observation: Tensor, belief: Any, noise: Any) -> tuple[Tensor, Any]:
+        """A sample of the policy; tanh of its mean where the noise is zero."""
+        return torch.tanh(self.policy(observation).sample(noise)), belief
+
+    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> Any:
         return normal_if(explore, (self.action_size,), generator)
 
     def sample_action(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """A reparameterised action and its log-density, of shapes (B, action_size) and (B,)."""
-        policy = self.actor(observation)
+        policy = self.policy(observation)
         pre_tanh = policy.sample(noise)
         return torch.tanh(pre_tanh), policy.log_prob(pre_tanh) - tanh_log_det(pre_tanh)
 
@@ -75,14 +78,14 @@ class SoftActorCritic(SoftPolicy):
         alpha, entropy = self.log_alpha.detach().exp(), -log_prob.mean(-1)
         return metrics | {"actor_loss": actor_loss, "alpha": alpha, "entropy": entropy}
 
-    def learn_critic(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+    def learn_critic(self, batch: Batch, noise: Any) -> dict[str, Tensor]:
         return {"critic_loss": self.minimise("critic", self.critic_loss, batch, noise)}
 
-    def draw_noise(self, batch_size: int, generator: torch.Generator) -> Noise:
+    def draw_noise(self, batch_size: int, generator: torch.Generator) -> Any:
         shape = (batch_size, self.action_size)
         return Noise(normal(shape, generator), normal(shape, generator))
 
-    def critic_loss(self, batch: Batch, noise: Noise) -> Tensor:
+    def critic_loss(self, batch: Batch, noise: Any) -> Tensor:
         """Both Q-functions' squared error to the soft Bellman target, r + γ (min Q̄(x', a') - α log π(a'|x'))."""
         with torch.no_grad():
             next_action, next_log_prob = self.sample_action(batch.next_observation, noise.next_action)
@@ -92,7 +95,7 @@ class SoftActorCritic(SoftPolicy):
         first, second = self.critic(batch.observation, batch.action)
         return F.mse_loss(first, target) + F.mse_loss(second, target)
 
-    def actor_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
+    def actor_loss(self, batch: Batch, noise: Any) -> tuple[Tensor, Tensor]:
         """α log π(a|x) - min Q(x, a), and log π(a|x) of each transition."""
         action, log_prob = self.sample_action(batch.observation, noise.action)
         value = torch.minimum(*self.critic(batch.observation, action))
