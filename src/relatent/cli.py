@@ -204,6 +204,23 @@ def doctor() -> None:
 
 
 @app.command()
+def terms(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/inference.md has it.")] = False,
+) -> None:
+    """Show every method as terms of one objective.
+
+    Which of the terms of Marino & Yue's objective a method has, in which form, and which parameters each one trains.
+    """
+    from relatent.commands.terms import show
+    from relatent.objectives.methods import markdown as as_markdown
+
+    if markdown:
+        typer.echo(as_markdown(), nl=False)
+    else:
+        show(console())
+
+
+@app.command()
 def bench(
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; may be repeated.")] = None,
     figure: Annotated[list[str] | None, typer.Option(help="Figures whose algorithms are measured.")] = None,

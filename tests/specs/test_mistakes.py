@@ -127,6 +127,32 @@ PAPER_MISTAKES = {
         "than: three, tasks",
         "figures.a.claims.0.test: unknown algorithm of this figure 'three', expected one of one, two",
     ),
+    "panel whose legend has no text": (
+        "kind: learning_curve\n    title: The second",
+        "kind: learning_curve\n    panels: [{title: P, y: {m: }, y_label: m}]\n    title: The second",
+        "figures.b.panels.0.y.m: should be a valid string",
+    ),
+    "panels of another kind": (
+        "kind: learning_curve\n    title: The second",
+        "kind: learning_curve\n    panels: [{title: P, y: {m: ''}, y_label: m}]\n    title: The second",
+        "figures.b.panels: expected at least one for the kind panels and none for others, got learning_curve",
+    ),
+    "no panels": (
+        "kind: learning_curve\n    title: The second",
+        "kind: panels\n    title: The second",
+        "figures.b.panels: expected at least one for the kind panels and none for others, got panels",
+        "  b:",
+    ),
+    "panel of another algorithm": (
+        "kind: learning_curve\n    title: The second",
+        "panels: [{title: P, y: {m: ''}, y_label: m, algorithms: [one]}]\n    kind: panels\n    title: The second",
+        "figures.b.panels.0.algorithms.0: unknown algorithm of this figure 'one', expected one of two",
+    ),
+    "panel on an unknown task": (
+        "kind: learning_curve\n    title: The second",
+        "panels: [{title: P, y: {m: ''}, y_label: m, task: walker_rum}]\n    kind: panels\n    title: The second",
+        "figures.b.panels.0.task: unknown task of this figure 'walker_rum', did you mean 'walker_run'?",
+    ),
     "claim from an unknown budget": (
         "from: small",
         "from: smol",

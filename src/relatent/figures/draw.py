@@ -22,6 +22,7 @@ from relatent.figures import (
     maze,
     multimodal_bandit,
     open_loop,
+    panels,
     provenance_table,
     summary,
     sweep,
@@ -56,6 +57,7 @@ KINDS: dict[str, Draw] = {
     "open_loop": open_loop.draw,
     "sweep": sweep.draw,
     "provenance_table": provenance_table.draw,
+    "panels": panels.draw,
 }
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from relatent.specs.closed import Closed
 from relatent.specs.errors import SpecError
-from relatent.specs.figure import Claim, Kind, Look, Phase, Reference
+from relatent.specs.figure import Claim, Kind, Look, Panel, Phase, Reference
 
 
 class DrawnBudget(Closed):
@@ -60,6 +60,7 @@ class Drawing(Closed):
     labels: dict[str, str] = {}
     x_label: str = "environment frames"
     look: Look = Look()
+    panels: list[Panel] = []
     claims: list[Claim] = []
     reference: Reference | None = None
     seeds_wanted: int
@@ -83,12 +84,16 @@ def read_drawing(drawing: "Drawing | dict[str, Any]") -> Drawing:
         raise SpecError(f"figure {drawing.get('figure', '?')}: {path}: {first['msg']}") from None
 
 
+NUMBERED = {"fig": "Figure", "table": "Table", "e": "Experiment"}
+"""What a figure's name may begin with, before its number."""
+
+
 def figure_heading(drawing: Drawing) -> str:
     """`SMAC, Figure 4` of smac_fig4; a figure that the paper does not have keeps its name: `SMAC, entropy`."""
     name = drawing.figure.removeprefix(f"{drawing.paper}_")
-    found = re.fullmatch(r"(fig|table)(\d+[a-z]?)", name)
+    found = re.fullmatch(r"(fig|table|e)(\d+[a-z]?)", name)
     if found:
-        name = f"{'Figure' if found[1] == 'fig' else 'Table'} {found[2]}"
+        name = f"{NUMBERED[found[1]]} {found[2]}"
     return f"{drawing.paper.upper()}, {name}"
 
 

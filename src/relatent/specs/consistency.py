@@ -105,6 +105,7 @@ def _check_figure(
     _known_all(document, [*at, "labels"], "algorithm of this figure", figure.labels, data.algorithms)
     if figure.reference and not (root / figure.reference.file).is_file():
         raise document.error([*at, "reference", "file"], f"no file {figure.reference.file}")
+    _check_panels(document, [*at, "panels"], paper, figure)
     order = list(budgets)
     for number, claim in enumerate(figure.claims):
         where = [*at, "claims", number]
@@ -117,6 +118,21 @@ def _check_figure(
     for budget in order:
         _check_rounds(document, paper, figure, budget, budgets[budget])
         _check_distinct(document, [*at, "data", "algorithms"], paper, figure, budget, budgets[budget])
+
+
+def _check_panels(document: Document, at: list[str], paper: Paper, figure: Figure) -> None:
+    """A figure of panels has some, with titles of their own, and what they name is the figure's."""
+    if (figure.kind == "panels") != bool(figure.panels):
+        raise document.error(at, f"expected at least one for the kind panels and none for others, got {figure.kind}")
+    names = {task.name for task in tasks(paper, Budget(), figure.data.tasks)}
+    titles = [panel.title for panel in figure.panels]
+    for number, panel in enumerate(figure.panels):
+        where: list[str | int] = [*at, number]
+        if titles.index(panel.title) < number:
+            raise document.error([*where, "title"], f"{panel.title!r} is another panel's title")
+        algorithms = figure.data.algorithms
+        _known_all(document, [*where, "algorithms"], "algorithm of this figure", panel.algorithms or (), algorithms)
+        _known_all(document, [*where, "task"], "task of this figure", (panel.task,) if panel.task else (), names)
 
 
 def _check_rounds(document: Document, paper: Paper, figure: Figure, name: str, budget: Budget) -> None:

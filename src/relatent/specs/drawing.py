@@ -34,6 +34,7 @@ def drawing(paper: Paper, figure: str, budget: str, budgets: Mapping[str, Budget
         "labels": labels,
         "x_label": paper.x_label,
         "look": entry.look.model_dump(mode="json"),
+        **({"panels": [panel.model_dump(mode="json") for panel in entry.panels]} if entry.panels else {}),
         "reference": entry.reference and entry.reference.model_dump(mode="json"),
         "claims": [claim_on(claim, names) for claim in entry.claims],
         "seeds_wanted": max(

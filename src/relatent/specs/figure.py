@@ -25,7 +25,9 @@ Kind = Literal[
     "open_loop",
     "sweep",
     "provenance_table",
+    "panels",
 ]
+Scale = Literal["linear", "log", "symlog"]
 Statistic = Literal["final", "best", "area"]
 Phase = Literal["train", "eval"]
 
@@ -156,6 +158,28 @@ class Reference(Closed):
     """Two means agree when the difference's interval lies within this share of the reference's mean."""
 
 
+class Panel(Closed):
+    """One panel of a figure of the kind `panels`."""
+
+    title: str
+    y: Annotated[dict[str, str], Field(min_length=1)]
+    """Measures that the runs recorded, with what the panel's legend calls them."""
+    y_label: str
+    """With its unit."""
+    x: str | None = None
+    """What lies across: a measure with as many entries; `frames`; `algorithms`; null: the entries' numbers from 0."""
+    x_label: str = ""
+    """With its unit."""
+    algorithms: Names | None = None
+    """Null: all of the figure's."""
+    task: TaskName | None = None
+    """Null: the figure's first."""
+    x_scale: Scale = "linear"
+    y_scale: Scale = "linear"
+    level: float | None = None
+    """A value to compare with, drawn across."""
+
+
 class Data(Closed):
     """Which runs a figure shows."""
 
@@ -177,5 +201,7 @@ class Figure(Closed):
     labels: dict[Name, str] = Field(default_factory=dict)
     """Replaces algorithms' labels in this figure."""
     look: Look = Look()
+    panels: Annotated[tuple[Panel, ...], Field(strict=False)] = ()
+    """Of the kind `panels`, which needs one at least; empty of all others."""
     reference: Reference | None = None
     claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()

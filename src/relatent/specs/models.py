@@ -15,7 +15,9 @@ Hyper = Annotated[dict[Name, Any], WithJsonSchema({"$comment": "Hyper"})]  # fil
 class Source(Closed):
     """Where the paper and its code are."""
 
-    arxiv: str
+    arxiv: str | None = None
+    venue: str | None = None
+    """Of a paper that is not on arXiv."""
     code: str | None = None
 
 

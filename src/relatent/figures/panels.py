@@ -1,0 +1,172 @@
+"""What the runs measured, in panels that the paper's YAML declares: a line per algorithm and measure.
+
+Across a panel lie the entries of another measure, the frames of training, or the algorithms themselves. Lines are means
+over seeds, with a band or bar of 95 %. Where a panel has one measure, dash and marker say which algorithm; where it has
+several, they say which measure.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from relatent.figures.drawing import Drawing
+from relatent.figures.gather import Gathered
+from relatent.figures.learning_curve import TITLE, curve_handle
+from relatent.figures.page import common_notes, seeds_phrase, sheet
+from relatent.figures.series import curves, select
+from relatent.figures.statistics import Array, mean_band
+from relatent.figures.style import GREY, SPARE, Appearance, appearances
+from relatent.specs.errors import RelatentError
+from relatent.specs.figure import Panel
+
+LEFT, AXIS, GAP = 0.55, 0.4, (0.6, 0.62)
+"""Inches: before the first panel, below the last, and between columns and rows, where axes are named."""
+FRAMES, ALGORITHMS = "frames", "algorithms"
+"""What may lie across a panel beside a measure."""
+MEASURES = [SPARE[index] for index in (3, 6, 13, 22, 2, 11)]
+"""Looks of measures in a panel with one algorithm."""
+
+
+class Line(NamedTuple):
+    """Of an algorithm and measure: x (n,), and values (seeds, n)."""
+
+    algorithm: str
+    measure: str
+    x: Array
+    values: Array
+    seeds: list[int]
+
+
+def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
+    """The figure, and a row a point."""
+    names, look = drawing.data.algorithms, drawing.look
+    found = {panel.title: lines(gathered.frame, drawing, panel) for panel in drawing.panels}
+    counts = [len(line.seeds) for of in found.values() for line in of]
+    shown = (
+        f"{drawing.caption.rstrip('.')}. Means over {seeds_phrase(counts, drawing.seeds_wanted)}; bands and bars: 95 % "
+        "Student-t intervals of the means."
+    )
+    styles = appearances(names)
+    legend = [(curve_handle(styles[name]), drawing.label(name)) for name in names] if len(names) > 1 else []
+    columns = min(look.columns, len(drawing.panels))
+    rows = -(-len(drawing.panels) // columns)
+    body = TITLE + rows * look.panel_height + (rows - 1) * GAP[1] + AXIS
+    paper = sheet(drawing, gathered, common_notes(drawing, check, shown), body, legend)
+    places = paper.grid(len(drawing.panels), columns, look.panel_height, GAP, left=LEFT, top=TITLE)
+    for place, panel in zip(places, drawing.panels, strict=True):
+        draw_panel(place, drawing, panel, found[panel.title], styles)
+    return paper.figure, plotted(found)
+
+
+def lines(frame: pd.DataFrame, drawing: Drawing, panel: Panel) -> list[Line]:
+    """All of a panel; raises RelatentError where nothing of a measure was recorded."""
+    task = panel.task or drawing.data.tasks[0]
+    found = []
+    for algorithm in panel.algorithms or drawing.data.algorithms:
+        if not (frame["algorithm"] == algorithm).any():
+            continue
+        for measure in panel.y:
+            if panel.x == FRAMES:
+                curve = curves(frame, algorithm, task, measure, drawing.data.phase)
+                if curve is None:
+                    raise missing(drawing, panel, algorithm, measure)
+                found.append(Line(algorithm, measure, curve.frames, curve.values, curve.seeds))
+                continue
+            values = last_values(frame, drawing, panel, algorithm, measure)
+            if panel.x == ALGORITHMS:
+                x = np.array([float((panel.algorithms or drawing.data.algorithms).index(algorithm))])
+                values = values.mean(axis=1).to_frame()
+            elif panel.x is None:
+                x = np.arange(values.shape[1], dtype=float)
+            else:
+                x = last_values(frame, drawing, panel, algorithm, panel.x).to_numpy(float).mean(axis=0)
+            if len(x) != values.shape[1]:
+                raise RelatentError(
+                    f"{drawing.figure}: panel {panel.title!r}: {measure} has {values.shape[1]} entries, "
+                    f"expected {len(x)}, as many as {panel.x} has"
+                )
+            found.append(Line(algorithm, measure, x, values.to_numpy(float), [int(seed) for seed in values.index]))
+    return found
+
+
+def last_values(frame: pd.DataFrame, drawing: Drawing, panel: Panel, algorithm: str, measure: str) -> pd.DataFrame:
+    """A measure's entries at the last frame, a row a seed."""
+    rows = select(frame, algorithm, panel.task or drawing.data.tasks[0], measure, drawing.data.phase)
+    if rows.empty:
+        raise missing(drawing, panel, algorithm, measure)
+    rows = rows[rows["frames"] == rows.groupby("seed")["frames"].transform("max")]
+    return rows.pivot(index="seed", columns="episode", values="value")
+
+
+def missing(drawing: Drawing, panel: Panel, algorithm: str, measure: str) -> RelatentError:
+    return RelatentError(
+        f"{drawing.figure}: panel {panel.title!r}: the runs of {algorithm} recorded no {measure}; "
+        "is it misspelt, or were they made by an older revision?"
+    )
+
+
+def draw_panel(place: Axes, drawing: Drawing, panel: Panel, found: list[Line], styles: dict[str, Appearance]) -> None:
+    """Lines, their axes, and a legend of measures where there are several."""
+    looks = measure_looks(panel, {line.algorithm for line in found})
+    for order, line in enumerate(found):
+        style = looks[line.measure] if looks else styles[line.algorithm]
+        colour = style.colour if len({one.algorithm for one in found}) == 1 else styles[line.algorithm].colour
+        draw_line(place, panel, line, Appearance(colour, style.dash, style.marker), order - (len(found) - 1) / 2)
+    if panel.level is not None:
+        place.axhline(panel.level, color=GREY, linewidth=0.7, linestyle=":", zorder=1)
+    place.set_xscale(panel.x_scale)
+    place.set_yscale(panel.y_scale)
+    place.minorticks_off()
+    if panel.x == ALGORITHMS:
+        names = panel.algorithms or drawing.data.algorithms
+        place.set_xticks(range(len(names)), [drawing.label(name) for name in names], size=6.0)
+        place.set_xlim(-0.6, len(names) - 0.4)
+    place.set_title(panel.title, size=8)
+    place.set_xlabel(panel.x_label, labelpad=1, size=7.5)
+    place.set_ylabel(panel.y_label, labelpad=2, size=7.5)
+    place.grid(axis="y", color="#EAEAEA", linewidth=0.5)
+    place.set_axisbelow(True)
+    if looks:
+        several = len({line.algorithm for line in found}) > 1
+        handles = [
+            Line2D(
+                [], [], color=GREY if several else look.colour, linestyle=look.dash, marker=look.marker, markersize=3
+            )
+            for look in looks.values()
+        ]
+        place.legend(handles, list(panel.y.values()), fontsize=6.0, frameon=False, handlelength=2.4, labelspacing=0.25)
+
+
+def measure_looks(panel: Panel, algorithms: set[str]) -> dict[str, Appearance]:
+    """Of the measures, where a panel has several."""
+    return dict(zip(panel.y, MEASURES, strict=False)) if len(panel.y) > 1 and algorithms else {}
+
+
+def draw_line(place: Axes, panel: Panel, line: Line, style: Appearance, order: float) -> None:
+    """A curve with its band; of a single point, a mark with its bar. `order` sets marks of one x side by side."""
+    mean, low, high = mean_band(line.values)
+    if len(line.x) == 1:
+        at = line.x + (0.08 * order if panel.x == ALGORITHMS and len(panel.y) > 1 else 0.0)
+        place.plot([at[0]] * 2, [low[0], high[0]], color=style.colour, linewidth=1.4)
+        place.plot(at, mean, style.marker, color=style.colour, markersize=4.5, mec="white", mew=0.4)
+        return
+    place.fill_between(line.x, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    every = max(1, len(line.x) // 6)
+    look: dict[str, Any] = {"markersize": 3.2, "mec": "white", "mew": 0.4, "markevery": every, "linewidth": 1.2}
+    place.plot(line.x, mean, color=style.colour, linestyle=style.dash, marker=style.marker, **look)
+
+
+def plotted(found: dict[str, list[Line]]) -> pd.DataFrame:
+    """Mean, interval, number of seeds, and each seed's value."""
+    tables = []
+    for title, of in found.items():
+        for line in of:
+            mean, low, high = mean_band(line.values)
+            table = pd.DataFrame({"panel": title, "algorithm": line.algorithm, "measure": line.measure, "x": line.x})
+            table = table.assign(seeds=len(line.seeds), mean=mean, low=low, high=high)
+            tables.append(table.assign(**{f"seed_{seed}": line.values[row] for row, seed in enumerate(line.seeds)}))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
