@@ -11,6 +11,7 @@ gl.choose()
 
 SUITES = {
     "dmc": "relatent.envs.dmc",
+    "dmc_pixels": "relatent.envs.dmc_pixels",
     "probe": "relatent.envs.probes",
     "maze": "relatent.envs.maze",
     "block_push": "relatent.envs.block_push",
@@ -20,10 +21,12 @@ SUITES = {
     "metaworld": "relatent.envs.metaworld",
     "mujoco": "relatent.envs.mujoco",
     "mbbl": "relatent.envs.mbbl",
+    "corner": "relatent.envs.corner",
 }
 
 
 def make(env: dict[str, Any]) -> gymnasium.Env:
     """The environment of a spec's `env`, such as {"suite": "dmc", "task": "cheetah_run", "action_repeat": 1}."""
     settings = {key: value for key, value in env.items() if key != "suite"}
-    return import_module(SUITES[env["suite"]]).make(**settings)
+    suite = env["suite"] + ("_pixels" if "pixels" in env else "")
+    return import_module(SUITES[suite]).make(**settings)

@@ -3,6 +3,10 @@
 Observations are the task's arrays in the order the task gives them, flattened to float32 (a gymnasium Dict space would
 sort the names and permute quadruped and humanoid). An agent step repeats its action for `action_repeat` frames and sums
 their rewards. Every suite task ends after 1000 frames by its time limit, which is truncation, not termination.
+
+`hide_velocities: true` leaves out the task's array `velocity`, which an agent then has to infer.
+`noise: {kind: gaussian, level: 0.05}` adds an independent N(0, level²) to every number seen, in all of a run's
+environments. States, rewards and terminations are undisturbed.
 """
 
 from typing import Any
@@ -16,6 +20,7 @@ from relatent.envs import gl
 from relatent.specs.errors import RelatentError
 
 FRAME = 84  # pixels
+VELOCITY = "velocity"  # the name that tasks give to all their velocities
 
 
 def split(task: str) -> tuple[str, str]:
@@ -28,14 +33,18 @@ def split(task: str) -> tuple[str, str]:
 
 
 class DMC(gymnasium.Env):
-    """One task of the suite. `reset` takes a seed each time, which alone decides the episode's initial state."""
+    """One task of the suite. `reset` takes a seed each time, which alone decides the initial state and the noise."""
 
-    def __init__(self, task: str, action_repeat: int) -> None:
+    def __init__(self, task: str, action_repeat: int, hide_velocities: bool = False, noise: float = 0.0) -> None:
         self.env = suite.load(*split(task))
-        self.action_repeat = action_repeat
+        self.action_repeat, self.noise = action_repeat, noise
+        arrays = self.env.observation_spec()
+        if hide_velocities and VELOCITY not in arrays:
+            raise RelatentError(f"{task} has no velocities to hide, it shows {', '.join(arrays)}")
+        self.seen = [name for name in arrays if not (hide_velocities and name == VELOCITY)]
         actions = self.env.action_spec()
         self.low, self.high = actions.minimum.astype(np.float64), actions.maximum.astype(np.float64)
-        size = sum(int(np.prod(spec.shape)) for spec in self.env.observation_spec().values())
+        size = sum(int(np.prod(arrays[name].shape)) for name in self.seen)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, actions.shape, np.float32)
 
@@ -45,7 +54,7 @@ class DMC(gymnasium.Env):
             # dm_control seeds a task when it is built; its random state is all that a reset draws from.
             self.env.task.random.seed(seed)
         try:
-            return flatten(self.env.reset().observation), {}
+            return self.observation(self.env.reset().observation), {}
         except (mujoco.FatalError, RuntimeError) as error:
             if "opengl" in str(error).lower():
                 raise RelatentError(f"this task {gl.NEEDED} ({error})") from None
@@ -71,13 +80,19 @@ class DMC(gymnasium.Env):
                 break
         ended = timestep.last()
         terminated = ended and timestep.discount == 0.0
-        return flatten(timestep.observation), float(reward), bool(terminated), bool(ended and not terminated), {}
+        seen = self.observation(timestep.observation)
+        return seen, float(reward), bool(terminated), bool(ended and not terminated), {}
+
+    def observation(self, arrays: dict[str, Any]) -> np.ndarray:
+        """One float32 vector of the arrays that are seen, in the order the task gives them, and the noise on it. Noise
+        follows what a reset has drawn, in its stream."""
+        seen = np.concatenate([np.ravel(arrays[name]) for name in self.seen])
+        if self.noise:
+            seen = seen + self.noise * self.env.task.random.standard_normal(seen.shape)
+        return seen.astype(np.float32)
 
 
-def flatten(observation: dict[str, Any]) -> np.ndarray:
-    """One float32 vector of an observation's arrays, in the order the task gives them."""
-    return np.concatenate([np.ravel(value) for value in observation.values()]).astype(np.float32)
-
-
-def make(task: str, action_repeat: int) -> DMC:
-    return DMC(task, action_repeat)
+def make(task: str, action_repeat: int, hide_velocities: bool = False, noise: dict[str, Any] | None = None) -> DMC:
+    if noise and noise["kind"] != "gaussian":
+        raise RelatentError(f"noise of {task}: expected kind gaussian, found {noise['kind']}")
+    return DMC(task, action_repeat, hide_velocities, noise["level"] if noise else 0.0)

@@ -14,7 +14,11 @@ NEEDED = (
 
 def choose() -> str | None:
     """Set MUJOCO_GL, unless it is set, to a library that is installed; leave it unset where there is none, so that
-    tasks that need no OpenGL still run. To be called before MuJoCo or dm_control is imported."""
+    tasks that need no OpenGL still run. To be called before MuJoCo or dm_control is imported.
+
+    dm_control is told to render in the thread that asks for it: the one of its own has ended when OpenGL is freed at a
+    process's end, which prints exceptions."""
+    os.environ.setdefault("DISABLE_RENDER_THREAD_OFFLOADING", "1")
     if "MUJOCO_GL" not in os.environ:
         for name, libraries in LIBRARIES.items():
             if all(_installed(library) for library in libraries):

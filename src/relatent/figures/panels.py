@@ -19,7 +19,22 @@ from relatent.figures.learning_curve import TITLE, curve_handle
 from relatent.figures.page import common_notes, seeds_phrase, sheet
 from relatent.figures.series import curves, select
 from relatent.figures.statistics import Array, mean_band
-from relatent.figures.style import GREY, SPARE, Appearance, appearances
+from relatent.figures.style import (
+    BLACK,
+    BLUE,
+    DASH_DOT,
+    DASHED,
+    DOTTED,
+    GREEN,
+    GREY,
+    LONG,
+    ORANGE,
+    PURPLE,
+    SOLID,
+    VERMILION,
+    Appearance,
+    appearances,
+)
 from relatent.specs.errors import RelatentError
 from relatent.specs.figure import Panel
 
@@ -27,8 +42,18 @@ LEFT, AXIS, GAP = 0.55, 0.4, (0.6, 0.62)
 """Inches: before the first panel, below the last, and between columns and rows, where axes are named."""
 FRAMES, ALGORITHMS = "frames", "algorithms"
 """What may lie across a panel beside a measure."""
-MEASURES = [SPARE[index] for index in (3, 6, 13, 22, 2, 11)]
-"""Looks of measures in a panel with one algorithm."""
+APART, NAMED = 0.14, 3
+"""Between the measures of an algorithm, where 1 is between algorithms; so many algorithms are named below a panel, of
+more the legend above says which is which."""
+MEASURES = [
+    Appearance(BLUE, SOLID, "o"),
+    Appearance(VERMILION, DASHED, "s"),
+    Appearance(GREEN, DASH_DOT, "^"),
+    Appearance(PURPLE, DOTTED, "D"),
+    Appearance(ORANGE, LONG, "v"),
+    Appearance(BLACK, SOLID, "P"),
+]
+"""Looks of measures: all of them where a panel has one algorithm, dash and marker where it has several."""
 
 
 class Line(NamedTuple):
@@ -111,11 +136,11 @@ def missing(drawing: Drawing, panel: Panel, algorithm: str, measure: str) -> Rel
 
 def draw_panel(place: Axes, drawing: Drawing, panel: Panel, found: list[Line], styles: dict[str, Appearance]) -> None:
     """Lines, their axes, and a legend of measures where there are several."""
-    looks = measure_looks(panel, {line.algorithm for line in found})
-    for order, line in enumerate(found):
+    looks = dict(zip(panel.y, MEASURES, strict=False)) if len(panel.y) > 1 else {}
+    for line in found:
         style = looks[line.measure] if looks else styles[line.algorithm]
         colour = style.colour if len({one.algorithm for one in found}) == 1 else styles[line.algorithm].colour
-        draw_line(place, panel, line, Appearance(colour, style.dash, style.marker), order - (len(found) - 1) / 2)
+        draw_line(place, panel, line, Appearance(colour, style.dash, style.marker))
     if panel.level is not None:
         place.axhline(panel.level, color=GREY, linewidth=0.7, linestyle=":", zorder=1)
     place.set_xscale(panel.x_scale)
@@ -123,7 +148,8 @@ def draw_panel(place: Axes, drawing: Drawing, panel: Panel, found: list[Line], s
     place.minorticks_off()
     if panel.x == ALGORITHMS:
         names = panel.algorithms or drawing.data.algorithms
-        place.set_xticks(range(len(names)), [drawing.label(name) for name in names], size=6.0)
+        told = [drawing.label(name) for name in names] if len(names) <= NAMED else [""] * len(names)
+        place.set_xticks(range(len(names)), told, size=6.0)
         place.set_xlim(-0.6, len(names) - 0.4)
     place.set_title(panel.title, size=8)
     place.set_xlabel(panel.x_label, labelpad=1, size=7.5)
@@ -141,16 +167,12 @@ def draw_panel(place: Axes, drawing: Drawing, panel: Panel, found: list[Line], s
         place.legend(handles, list(panel.y.values()), fontsize=6.0, frameon=False, handlelength=2.4, labelspacing=0.25)
 
 
-def measure_looks(panel: Panel, algorithms: set[str]) -> dict[str, Appearance]:
-    """Of the measures, where a panel has several."""
-    return dict(zip(panel.y, MEASURES, strict=False)) if len(panel.y) > 1 and algorithms else {}
-
-
-def draw_line(place: Axes, panel: Panel, line: Line, style: Appearance, order: float) -> None:
-    """A curve with its band; of a single point, a mark with its bar. `order` sets marks of one x side by side."""
+def draw_line(place: Axes, panel: Panel, line: Line, style: Appearance) -> None:
+    """A curve with its band; of a single point, a mark with its bar, an algorithm's measures side by side."""
     mean, low, high = mean_band(line.values)
     if len(line.x) == 1:
-        at = line.x + (0.08 * order if panel.x == ALGORITHMS and len(panel.y) > 1 else 0.0)
+        aside = list(panel.y).index(line.measure) - (len(panel.y) - 1) / 2
+        at = line.x + (APART * aside if panel.x == ALGORITHMS else 0.0)
         place.plot([at[0]] * 2, [low[0], high[0]], color=style.colour, linewidth=1.4)
         place.plot(at, mean, style.marker, color=style.colour, markersize=4.5, mec="white", mew=0.4)
         return

@@ -130,6 +130,21 @@ APPEARANCES = {
     "alm_critic_too": Appearance(BLUE, DASHED, "s"),
     "alm_critic_only": Appearance(PURPLE, LONG, "P"),
     "alm_entropy": Appearance(ORANGE, DASHED, "^"),
+    "identities": Appearance(BLUE, SOLID, "o"),
+    "em_certain": Appearance(BLUE, SOLID, "o"),
+    "em_certain_uniform": Appearance(SKY, DASHED, "s"),
+    "em_chance": Appearance(VERMILION, SOLID, "^"),
+    "em_chance_uniform": Appearance(ORANGE, DASHED, "v"),
+    "em_chance_forgetful": Appearance(BLACK, DOTTED, "X"),
+    "planning_0": Appearance(BLACK, DOTTED, "X"),
+    "planning_01": Appearance(SKY, DASH_DOT, "D"),
+    "planning_1": Appearance(VERMILION, SOLID, "o"),
+    "planning_10": Appearance(BLUE, DASHED, "s"),
+    "planning_beliefs_1": Appearance(ORANGE, LONG, "P"),
+    "planning_beliefs_10": Appearance(PURPLE, DASHED, "v"),
+    "state_filter": Appearance(BLACK, DOTTED, "X"),
+    "state_planned": Appearance(VERMILION, SOLID, "o"),
+    "state_told": Appearance(BLUE, DASHED, "s"),
 }
 # For algorithms that came later: the name decides, so that a figure's other algorithms do not.
 SPARE = [

@@ -19,6 +19,7 @@ gradient may reach: for every term the densities are computed anew with the para
 that what `relatent terms` prints is what happens. In nats.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ def itself(density: Tensor) -> Tensor:
 
 def marginalised(action_prior: Tensor, given_latents: Tensor) -> Tensor:
     """log p_a(a) - log (1/(K+1)) Σ_k q(a|z^k), z^0 being the latent that made the action. # SMAC Eq 11"""
-    return action_prior - (given_latents.logsumexp(-1) - torch.tensor(float(given_latents.shape[-1])).log())
+    return action_prior - (given_latents.logsumexp(-1) - math.log(given_latents.shape[-1]))
 
 
 OPTIMALITY = Term("T1", "optimality", ("reward",), itself)
@@ -118,6 +119,11 @@ class Objective:
 
     name: str
     uses: tuple[Use, ...]
+
+    def __post_init__(self) -> None:
+        keys = [use.term.key for use in self.uses]
+        if len(keys) > len(set(keys)):
+            raise RelatentError(f"{self.name}: a term is there twice, expected each of {', '.join(keys)} once")
 
     def __contains__(self, term: Term) -> bool:
         return any(use.term is term for use in self.uses)

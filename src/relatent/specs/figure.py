@@ -162,7 +162,7 @@ class Panel(Closed):
     """One panel of a figure of the kind `panels`."""
 
     title: str
-    y: Annotated[dict[str, str], Field(min_length=1)]
+    y: Annotated[dict[Name, str], Field(min_length=1)]
     """Measures that the runs recorded, with what the panel's legend calls them."""
     y_label: str
     """With its unit."""

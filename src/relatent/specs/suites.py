@@ -1,5 +1,6 @@
 """What a paper's file may say of an environment, by suite, and the tasks of each suite."""
 
+import operator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,12 +15,17 @@ class Noise(Closed):
     kind: Literal["gaussian", "missing"]
     level: Annotated[float, Field(gt=0)]
     """Standard deviation, of pixels in [0, 1], or the probability that a pixel's value is missing."""
+    # Left out of specs where it is down, as it was before there was a choice.
+    rounding: Annotated[Literal["down", "nearest"], Field(exclude_if=lambda rounding: rounding == "down")] = "down"
+    """How a disturbed pixel becomes one of 256 levels again; down makes pictures half a level darker."""
 
 
-class GaussianNoise(Noise):
+class GaussianNoise(Closed):
     """Disturbed states."""
 
     kind: Literal["gaussian"]
+    level: Annotated[float, Field(gt=0)]
+    """Standard deviation."""
 
 
 class DMC(Closed):
@@ -30,7 +36,15 @@ class DMC(Closed):
     """Frames for which one action is held."""
     pixels: Positive | None = None
     """Width and height of the images that replace states."""
+    # Left out of specs where it is near_lossless, as it was before there was a choice.
+    quality: Annotated[
+        Literal["near_lossless", "default"], Field(exclude_if=lambda quality: quality == "near_lossless")
+    ] = "near_lossless"
+    """How images are rendered: near_lossless with coarser shadows, in about half the time of dm_control's default."""
     noise: Noise | None = None
+    # Left out of specs where it is false, as it was before there was a choice: such runs stay the same runs.
+    hide_velocities: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    """The task's velocities are left out of what is seen."""
 
 
 class Bandit(Closed):
@@ -68,7 +82,7 @@ class Theory(Closed):
 class Interaction(Closed):
     """A task with a time limit and an action repeat of its own; its frames are the agent's actions."""
 
-    suite: Literal["maze", "block_push", "ant_push", "cabinet", "adroit", "metaworld"]
+    suite: Literal["maze", "block_push", "ant_push", "cabinet", "adroit", "metaworld", "corner"]
     octaves: NonNegative | None = None
     """Frequencies 1, 2, 4, .. at which the position of an object is encoded; 0 leaves observations as they are. Not of
     tasks without such an encoding."""
@@ -103,13 +117,17 @@ SUITE_TASKS = {
     "closed_form": ("linear_gaussian",),
     "two_peaks": ("two_peaks",),
     "elbo_family": ("small_models",),
-    "theory": ("small_processes", "shifted_rewards", "gaussian_pairs"),
+    "theory": (
+        *("small_processes", "shifted_rewards", "gaussian_pairs"),
+        *("linear_agents", "small_pomdps", "distracted_point", "uneven_plane", "noisy_line"),
+    ),
     "maze": ("gap_maze",),
     "block_push": ("two_blocks", "one_block_pixels"),
     "ant_push": ("ant_push",),
     "cabinet": ("cabinet_dense", "cabinet_sparse"),
     "adroit": ("door", "hammer"),
     "metaworld": ("basketball", "stick_pull"),
+    "corner": ("corner",),
     "mujoco": (
         *("half_cheetah", "walker2d", "hopper", "ant", "ant_truncated", "humanoid", "humanoid_truncated"),
         "cheetah_back",
@@ -122,7 +140,7 @@ SUITE_TASKS = {
 
 EPISODE_FRAMES = {
     **{"gap_maze": 50, "two_blocks": 60, "one_block_pixels": 60, "cabinet_dense": 60, "cabinet_sparse": 60},
-    **{"door": 100, "basketball": 100, "stick_pull": 100, "hammer": 125, "ant_push": 400},
+    **{"door": 100, "basketball": 100, "stick_pull": 100, "hammer": 125, "ant_push": 400, "corner": 20},
 }
 """Time limits, of tasks whose limit is not USUAL_EPISODE_FRAMES."""
 USUAL_EPISODE_FRAMES = 1000

@@ -25,6 +25,7 @@ import torch
 
 from relatent.specs.errors import RelatentError
 from relatent.specs.files import write_atomic
+from relatent.training.episodes import EpisodeReplay
 from relatent.training.replay import Replay
 
 KEPT = 2
@@ -34,7 +35,12 @@ class Checkpoint:
     """The checkpoints of one run folder, saved at most every `every_seconds`."""
 
     def __init__(
-        self, folder: Path, parts: dict[str, Any], replay: Replay, every_seconds: float, spec: str = ""
+        self,
+        folder: Path,
+        parts: dict[str, Any],
+        replay: Replay | EpisodeReplay,
+        every_seconds: float,
+        spec: str = "",
     ) -> None:
         """`parts` are objects with state_dict and load_state_dict; `spec` names what is trained."""
         self.folder, self.parts, self.replay, self.every_seconds = folder, parts, replay, every_seconds
@@ -61,19 +67,17 @@ class Checkpoint:
 
     def keep_up(self) -> None:
         """Append rows before the table forgets them, where checkpoints are further apart than it reaches."""
-        if 4 * (self.replay.rows - self._rows) > len(self.replay.table):
+        if 4 * (self.replay.rows - self._rows) > self.replay.reach:
             with suppress(OSError):  # then the next checkpoint is not saved and says why
                 self._append()
 
     def _append(self) -> None:
-        if self.replay.rows - self._rows > len(self.replay.table):
+        if self.replay.rows - self._rows > self.replay.reach:
             raise OSError("replay has forgotten rows that were never saved")
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = self.replay.chunk(self._rows).tobytes()
         with self.replay_file.open("ab") as file:
-            file.truncate(
-                self._rows * self.replay.table.itemsize * self.replay.table.shape[1]
-            )  # a failed append's rest
+            file.truncate(self._rows * self.replay.row_bytes)  # a failed append's rest
             file.write(rows)
         self._rows, self._crc = self.replay.rows, zlib.crc32(rows, self._crc)
 
@@ -143,7 +147,7 @@ class Checkpoint:
     def _verify(self, sentinel: dict[str, Any], state: bytes) -> None:
         if hashlib.sha256(state).hexdigest() != sentinel["sha256"]:
             raise ValueError("checksum of its state does not match")
-        size = sentinel["replay_rows"] * self.replay.table.itemsize * self.replay.table.shape[1]
+        size = sentinel["replay_rows"] * self.replay.row_bytes
         crc, left = 0, size
         if size:
             with self.replay_file.open("rb") as file:

@@ -1,6 +1,8 @@
 """Alternate acting and learning until a run's frames are spent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -11,6 +13,7 @@ from relatent.nets.batch import Played
 from relatent.specs.errors import RelatentError
 from relatent.training.checkpoint import Checkpoint
 from relatent.training.clock import PhaseClock
+from relatent.training.episodes import EpisodeReplay
 from relatent.training.record import Record
 from relatent.training.replay import Replay
 from relatent.training.seeds import Stream, derive, generator
@@ -34,6 +37,10 @@ OF_ENVIRONMENT = ("coverage", "positions")
 """Probes of where an agent has been; all others are the agent's own."""
 OF_EPISODES = ("bias", "open_loop")
 """Of these, those that an agent takes of the episodes that an evaluation plays; the others, of replay."""
+OF_COMPARISONS = ("planner",)
+"""Of these, those for which an agent plays the last evaluation's episodes again, acting otherwise."""
+Act = Callable[[np.ndarray, Any, torch.Generator], tuple[np.ndarray, Any]]
+"""An action, and the next belief, of observation and belief."""
 
 
 class Episode:
@@ -59,7 +66,7 @@ def train(
     envs: list[gymnasium.Env],
     eval_env: gymnasium.Env,
     agent: Any,
-    replay: Replay,
+    replay: Replay | EpisodeReplay,
     record: Record,
     checkpoint: Checkpoint,
     updates: torch.Generator,
@@ -131,7 +138,7 @@ def judge(
     plan: Plan,
     env: gymnasium.Env,
     agent: Any,
-    replay: Replay,
+    replay: Replay | EpisodeReplay,
     record: Record,
     clock: PhaseClock,
     frames: int,
@@ -140,11 +147,7 @@ def judge(
     clock.enter("evaluation")
     watched, played = set(plan.probes) & set(OF_EPISODES), []
     for number in range(plan.eval_episodes):
-        one = Episode(
-            env,
-            derive(plan.seed, Stream.EVALUATION_EPISODE, frames, number),
-            generator(plan.seed, Stream.EVALUATION_ACTIONS, frames, number),
-        )
+        one = evaluated(plan, env, frames, number)
         steps: list[tuple[np.ndarray, np.ndarray, float]] = []
         while not one.ended:
             seen = one.observation
@@ -163,5 +166,29 @@ def judge(
     for number, name in enumerate(plan.probes):
         if len(replay) and name not in OF_ENVIRONMENT:
             stream = generator(plan.seed, Stream.PROBE, frames, number, device=replay.device)
-            found = agent.watch(name, played, stream) if name in OF_EPISODES else agent.probe(name, replay, stream)
-            record.probe(name, frames, found)
+            if name not in OF_COMPARISONS:
+                found = agent.watch(name, played, stream) if name in OF_EPISODES else agent.probe(name, replay, stream)
+                record.probe(name, frames, found)
+            elif frames >= plan.frames:
+                record.probe(name, frames, agent.compare(name, partial(mean_return, plan, env, frames)))
+
+
+def mean_return(plan: Plan, env: gymnasium.Env, frames: int, act: Act) -> float:
+    """Of the episodes that an evaluation at these frames plays, with the same draws for actions, acted in by `act`."""
+    total = 0.0
+    for number in range(plan.eval_episodes):
+        one = evaluated(plan, env, frames, number)
+        while not one.ended:
+            action, one.belief = act(one.observation, one.belief, one.actions)
+            one.step(action)
+        total += one.total
+    return total / plan.eval_episodes
+
+
+def evaluated(plan: Plan, env: gymnasium.Env, frames: int, number: int) -> Episode:
+    """An episode of the evaluation at these frames, at its start."""
+    return Episode(
+        env,
+        derive(plan.seed, Stream.EVALUATION_EPISODE, frames, number),
+        generator(plan.seed, Stream.EVALUATION_ACTIONS, frames, number),
+    )

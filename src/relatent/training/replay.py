@@ -58,6 +58,7 @@ class Replay:
         # `capacity` transitions. Memory is taken as rows are written, not here. A segment may reach beyond the newest
         # row: what is masked must be a number.
         self.table = np.zeros((2 * capacity + 1, observation_size + action_size + kept_size + 3), np.float32)
+        self.row_bytes, self.reach = self.table.itemsize * self.table.shape[1], len(self.table)  # newest rows kept
         self.row_of = np.empty(capacity, np.int64)  # of each transition
         self.rows = self.transitions = 0  # written since the start
         self.began: deque[int] = deque()  # transitions that began an episode; those that are gone are dropped in time
