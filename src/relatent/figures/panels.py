@@ -145,6 +145,8 @@ def draw_panel(place: Axes, drawing: Drawing, panel: Panel, found: list[Line], s
         place.axhline(panel.level, color=GREY, linewidth=0.7, linestyle=":", zorder=1)
     place.set_xscale(panel.x_scale)
     place.set_yscale(panel.y_scale)
+    if panel.x_scale == "symlog" and min(line.x.min() for line in found) >= 0:
+        place.set_xlim(left=-0.2)  # not as far as to minus the largest
     place.minorticks_off()
     if panel.x == ALGORITHMS:
         names = panel.algorithms or drawing.data.algorithms
