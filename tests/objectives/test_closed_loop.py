@@ -128,7 +128,7 @@ def test_means_of_log_densities() -> None:
 
 
 def test_eq_8_is_minus_the_divergence_of_the_belief_from_bayes() -> None:
-    """T3 + T4 - T5 = -E KL(q || p_a(z|x)): the same as Eq 6 with the encoder that Bayes' rule gives."""
+    """T3 + T4 + T5 = -E KL(q || p_a(z|x)): the same as Eq 6 with the encoder that Bayes' rule gives."""
     one = agent(0)
     moments = settled(world(), one.inference, one.policy)
     mean = {name: float(of(world(), one, moments)) for name, of in MEANS.items()}

@@ -21,7 +21,7 @@ FIGURES = [
     *("alm_fig8", "alm_fig9", "alm_fig10a", "alm_fig10b", "alm_fig10c", "alm_fig11", "alm_fig12", "alm_fig13"),
     *("alm_fig14", "alm_fig15", "alm_fig16", "alm_fig17", "alm_fig18", "alm_fig19", "alm_fig20", "alm_table5"),
     *("alm_bounds", "alm_fig6", "alm_classifierodds"),
-    *("inference_e1", "inference_e2", "inference_e3", "inference_e4", "inference_e6", "inference_e7"),
+    *("inference_e1", "inference_e2", "inference_e3", "inference_e4", "inference_e5", "inference_e6", "inference_e7"),
     *("rpg_fig1b", "rpg_fig5", "rpg_fig8a", "rpg_fig8b", "rpg_fig8c", "rpg_fig8d", "rpg_fig8e", "rpg_fig6", "rpg_fig7"),
     *("rpg_fig9", "rpg_fig11", "rpg_fig12", "rpg_fig13", "rpg_fig2", "rpg_fig4", "rpg_fig4ablations", "rpg_table2"),
     *("smac_fig3", "smac_fig4", "smac_fig5a", "smac_fig5b", "smac_fig7", "smac_fig9", "smac_fig10", "smac_fig11"),

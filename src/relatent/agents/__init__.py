@@ -16,6 +16,7 @@ AGENTS = {
     "mbpo": "MBPO",
     "redq": "REDQ",
     "sac_svg": "SACSVG",
+    "variational_em": "VariationalEM",
 }
 
 

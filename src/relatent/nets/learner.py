@@ -65,6 +65,11 @@ class Learner(nn.Module):
         and arrays, of which the last evaluation's are kept."""
         raise NotImplementedError(f"{type(self).__name__} has no probe {name!r}")
 
+    def compare(self, name: str, play: Callable[[Callable[..., Any]], float]) -> Mapping[str, float | np.ndarray]:
+        """What some figures measure of other ways to act; `play` gives the mean return of an evaluation's episodes that
+        are acted in by a function of observation, belief and generator."""
+        raise NotImplementedError(f"{type(self).__name__} has nothing to compare under {name!r}")
+
     def phase(self) -> Hashable:
         """What `learn` may branch on, and nothing else."""
         return self.updates % self.period

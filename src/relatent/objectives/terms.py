@@ -126,7 +126,7 @@ class Objective:
             raise RelatentError(f"{self.name}: a term is there twice, expected each of {', '.join(keys)} once")
 
     def __contains__(self, term: Term) -> bool:
-        return any(use.term is term for use in self.uses)
+        return any(use.term == term for use in self.uses)
 
     def terms(self, densities: Densities, episode: int = 0) -> dict[str, Tensor]:
         """Every term, weighed, (..., time); gradients reach the declared groups only.

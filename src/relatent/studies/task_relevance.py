@@ -11,7 +11,7 @@ What `run` records, in nats per step; an estimate that is sampled takes one k an
     task_kK                 (d,) R² of the controlled dimension by z
     held_kK                 (d,) Σ R² of distractors by z: how many distractors' worth z holds
     surprise_kK             (d,) -E log p_a(x_t | z_{t-1}, a_{t-1}) beyond the world's own
-    gain_kK                 (d,) E[T4 - T5], what z_t tells the model of x_t
+    gain_kK                 (d,) E[T4 + T5], what z_t tells the model of x_t
     M_small_many            (1,) each of these, M, with fewest latents and most distractors
     M_large_few             (1,) with most latents and the fewest distractors above none
     learned_large_few       (1,) how much surprise training took away there

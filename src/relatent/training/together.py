@@ -59,7 +59,7 @@ class Member:
     def __init__(self, agent: Learner) -> None:
         self.agent = agent
         self.updates_due, self.keep = agent.updates_due, agent.keep
-        self.probe, self.watch = agent.probe, agent.watch
+        self.probe, self.watch, self.compare = agent.probe, agent.watch, agent.compare
         self.device = next(agent.parameters()).device
 
     def act(
