@@ -66,7 +66,7 @@ def test_the_bound_is_tight_without_chance(kept: dict[str, np.ndarray]) -> None:
     assert kept["gap"][0] == pytest.approx(0, abs=1e-12)
     assert (kept["gap"][1:] > kept["gap_of_uncertain"][0] - 1e-12).all()
     assert kept["gap_of_uncertain"][0] > 1e-5
-    assert kept["bound_excess"][0] < 1e-12
+    assert kept["above_bound"][0] < 1e-12
     assert (kept["coin_evidence"][0], kept["coin_bound"][0]) == pytest.approx((-0.566219, -1), abs=5e-7)
 
 

@@ -21,7 +21,7 @@ What `run` records; in nats, the largest over all three where nothing else is sa
     gap                     (k,) log p(O) - max_q L, mean over tabular environments
     gap_of_certain, gap_of_uncertain
                             (1,) largest |gap| with no chance, and smallest gap with some, over environments
-    bound_excess            (1,) largest L - log p(O), over environments and over q: any and the best
+    above_bound            (1,) largest L - log p(O), over environments and over q: any and the best
     optimum_difference      (1,) largest |max_q L by recursion - Eq 6 summed over all trajectories under that q|
     coin_evidence, coin_bound
                             (1,) of a reward that is 0 or -2 with even chances
@@ -236,7 +236,7 @@ def gaps(seed: int, hyper: Hyper) -> dict[str, Array]:
     scalars = {
         "gap_of_certain": np.abs(gap[:, 0]).max(),
         "gap_of_uncertain": gap[:, 1:].min(),
-        "bound_excess": -min(gap.min(), table["gap_of_any"].min()),
+        "above_bound": -min(gap.min(), table["gap_of_any"].min()),
         "optimum_difference": table["optimum_difference"].max(),
         "replaced_above": (table["replaced_excess"] > 0).mean(),
         "coin_evidence": coin[0],
