@@ -13,7 +13,6 @@ from relatent.objectives.tabular_inference import (
     all_paths,
     chance,
     enumerated_evidence,
-    gated,
     model_densities,
     normalised,
     percept_laws,
@@ -23,6 +22,7 @@ from relatent.objectives.tabular_inference import (
     tabular_densities,
     unrolled,
 )
+from relatent.objectives.terms import gated
 
 STATES, PERCEPTS, ACTIONS, LATENTS = 3, 2, 2, 2
 

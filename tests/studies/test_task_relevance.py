@@ -1,5 +1,9 @@
 """The study of the marginal term: which parameters each objective trains, and what is recorded."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -233,3 +237,27 @@ def test_a_sampled_estimate_is_of_one_agent() -> None:
 
 def test_groups_are_known() -> None:
     assert {group for objective in OBJECTIVES.values() for use in objective.uses for group in use.reaches} == EVERY
+
+
+DIGEST = """
+from hashlib import sha256
+from tests.studies.test_task_relevance import ran
+kept = ran(steps=30, latents=(1, 3), distractors=(0, 5))
+print(sha256(b"".join(kept[name].tobytes() for name in sorted(kept))).hexdigest())
+"""
+
+
+def test_a_run_is_the_same_to_the_last_bit_in_every_process() -> None:
+    """Whatever order a process gives to sets of names."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", DIGEST],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(found) == 1

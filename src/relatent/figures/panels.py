@@ -137,9 +137,10 @@ def missing(drawing: Drawing, panel: Panel, algorithm: str, measure: str) -> Rel
 def draw_panel(place: Axes, drawing: Drawing, panel: Panel, found: list[Line], styles: dict[str, Appearance]) -> None:
     """Lines, their axes, and a legend of measures where there are several."""
     looks = dict(zip(panel.y, MEASURES, strict=False)) if len(panel.y) > 1 else {}
+    several = len({line.algorithm for line in found}) > 1
     for line in found:
         style = looks[line.measure] if looks else styles[line.algorithm]
-        colour = style.colour if len({one.algorithm for one in found}) == 1 else styles[line.algorithm].colour
+        colour = styles[line.algorithm].colour if several else style.colour
         draw_line(place, panel, line, Appearance(colour, style.dash, style.marker))
     if panel.level is not None:
         place.axhline(panel.level, color=GREY, linewidth=0.7, linestyle=":", zorder=1)
@@ -159,7 +160,6 @@ def draw_panel(place: Axes, drawing: Drawing, panel: Panel, found: list[Line], s
     place.grid(axis="y", color="#EAEAEA", linewidth=0.5)
     place.set_axisbelow(True)
     if looks:
-        several = len({line.algorithm for line in found}) > 1
         handles = [
             Line2D(
                 [], [], color=GREY if several else look.colour, linestyle=look.dash, marker=look.marker, markersize=3

@@ -34,7 +34,7 @@ from relatent.objectives.tabular_inference import (
     tabular_densities,
     unrolled,
 )
-from relatent.objectives.term_gradients import fixed, gradient_errors
+from relatent.objectives.term_gradients import gradient_errors
 from relatent.objectives.terms import Densities, conventional, discriminative, generative
 
 NONE: frozenset[str] = frozenset()
@@ -56,6 +56,12 @@ class Identities(NamedTuple):
     gradient_difference: float
     """As of `relatent.objectives.term_gradients`."""
     gradient_leak: float
+
+
+def fixed(densities: Densities) -> Densities:
+    """Without gradients, computed once for several objectives."""
+    given = densities(NONE)
+    return lambda _: given
 
 
 def information(densities: Densities) -> Tensor:
@@ -100,7 +106,7 @@ def linear_identities(
     exact = torch.zeros_like(away)
     for axis in (*axes, *-axes):
         moved = samples._replace(latent=posterior.mean + axis)
-        exact += information(fixed(linear_densities(agent, moved))) / (2 * size)
+        exact += information(linear_densities(agent, moved)) / (2 * size)
     few = Samples(*(one[:FEW] for one in samples))
     weight = torch.full((FEW,), 1 / FEW, dtype=torch.float64)
     found = Identities(

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from relatent.objectives.linear_gaussian import Gaussian, LinearGaussian
-from relatent.objectives.tabular_inference import Parameters, gated
-from relatent.objectives.terms import Densities
+from relatent.objectives.terms import Densities, Parameters, gated
 
 Draw = Callable[..., Tensor]
 PRIOR_VARIANCE, POLICY_VARIANCE = 1.0, 0.25

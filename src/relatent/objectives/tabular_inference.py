@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relatent.objectives.terms import Densities
+from relatent.objectives.terms import Densities, Parameters, gated
 
 
 class Environment(NamedTuple):
@@ -189,15 +189,6 @@ def enumerated_evidence(laws: tuple[Tensor, ...], reward: Tensor, agent: Agent) 
     horizon = len(laws)
     paths = all_paths(agent, horizon)
     return (chance(laws, unrolled(agent, horizon), paths) @ reward[paths.percept].sum(1).exp()).log()
-
-
-Parameters = dict[str, Tensor]
-"""Tensors by the name of their group."""
-
-
-def gated(parameters: Parameters, reaches: frozenset[str]) -> Parameters:
-    """The same numbers; only the groups named keep their gradient."""
-    return {name: value if name in reaches else value.detach() for name, value in parameters.items()}
 
 
 def random_parameters(generator: np.random.Generator, latents: int, percepts: int, actions: int) -> Parameters:

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from relatent.objectives.tabular_inference import Parameters
-from relatent.objectives.terms import Densities, Objective
+from relatent.objectives.terms import Densities, Objective, Parameters
 
 STEP = 1e-5
 NONE: frozenset[str] = frozenset()
@@ -35,7 +34,7 @@ def gradient_errors(
         found = means(objective_of(frozenset({group})), densities_of(leaves), weight)
         numeric = torch.stack(
             [
-                means(objective_of(NONE), fixed(densities_of(parameters | {group: moved})), weight)
+                means(objective_of(NONE), densities_of(parameters | {group: moved}), weight)
                 for step in torch.eye(at.numel(), dtype=at.dtype).view(-1, *at.shape) * STEP
                 for moved in (at + step, at - step)
             ]
@@ -50,12 +49,6 @@ def gradient_errors(
             difference = max(difference, float(off))
             leak = max(leak, *(float(one.abs().max()) for one in every.values()))
     return GradientErrors(difference, leak)
-
-
-def fixed(densities: Densities) -> Densities:
-    """Without gradients, computed once for all terms."""
-    given = densities(NONE)
-    return lambda _: given
 
 
 def means(objective: Objective, densities: Densities, weight: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ A discriminative agent (Eq 6) has an encoder p_a(z_t | z_<t, x_t) in T3 and neit
 has dynamics p_a(z_t | z_<t, a_<t) in T3. Both are the same number at every sample, because T4 - T5 is Bayes' rule.
 
 A term is a function of log densities along sampled trajectories. How it is used says which groups of parameters its
-gradient may reach: for every term the densities are computed anew with the parameters of all other groups detached, so
-that what `relatent terms` prints is what happens. In nats.
+gradient may reach: the densities are computed with the parameters of all other groups detached, once for all terms that
+reach the same ones, so that what is declared is what happens. In nats.
 """
 
 import math
@@ -30,6 +30,15 @@ from relatent.specs.errors import RelatentError
 
 Densities = Callable[[frozenset[str]], Mapping[str, Tensor]]
 """Log densities at fixed samples by name, each (..., time), from the groups whose parameters keep their gradient."""
+
+Parameters = dict[str, Tensor]
+"""Tensors by the name of their group."""
+
+
+def gated(parameters: Parameters, reaches: frozenset[str]) -> Parameters:
+    """The same numbers; only the groups named keep their gradient."""
+    return {name: value if name in reaches else value.detach() for name, value in parameters.items()}
+
 
 QUANTITIES = {
     "reward": "r_t, at most 0",
@@ -133,9 +142,12 @@ class Objective:
 
         Raises RelatentError where a density that a term takes is not given.
         """
-        found = {}
+        found: dict[str, Tensor] = {}
+        by_groups: dict[frozenset[str], Mapping[str, Tensor]] = {}
         for use in self.uses:
-            given = densities(use.reaches)
+            if use.reaches not in by_groups:
+                by_groups[use.reaches] = densities(use.reaches)
+            given = by_groups[use.reaches]
             lacking = [name for name in use.term.takes if name not in given]
             if lacking:
                 raise RelatentError(f"{self.name}: {use.term.key} takes {lacking[0]}, which is not among the densities")

@@ -70,7 +70,6 @@ from relatent.objectives.tabular_inference import (
     random_parameters,
     unrolled,
 )
-from relatent.objectives.term_gradients import fixed
 from relatent.objectives.terms import discriminative, generative
 
 NONE: frozenset[str] = frozenset()
@@ -168,9 +167,7 @@ def informed(draw: Draw, hyper: Hyper) -> dict[str, Array]:
         "process": [(spread, 0.2) for spread in hyper.spreads],
     }.items():
         closed = np.array([float(mutual_information(one, process * one, noise * one)) for process, noise in pairs])
-        terms = [
-            generative(NONE).terms(fixed(linear_densities(*one_step(*pair, draw, hyper.samples)))) for pair in pairs
-        ]
+        terms = [generative(NONE).terms(linear_densities(*one_step(*pair, draw, hyper.samples))) for pair in pairs]
         gains = [(term["T4"] + term["T5"])[:, 0] for term in terms]
         errors += [in_errors(gain - exact) for gain, exact in zip(gains, closed, strict=True)]
         found |= {

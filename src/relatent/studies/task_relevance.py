@@ -30,7 +30,6 @@ What `run` records, in nats per step; an estimate that is sampled takes one k an
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from typing import Any, Literal
 
@@ -173,10 +172,10 @@ class Training:
         return (marginal_likelihood.exact(model, step) - estimate).mean(0, keepdim=True)
 
     def densities(self, noise: Tensor) -> Callable[[frozenset[str]], Mapping[str, Tensor]]:
-        """Means of what the terms take, (agents, 1); once for terms that reach the same groups."""
-        taken = {name for use in self.objective.uses for name in use.term.takes}
+        """Means of what the terms take, (agents, 1)."""
+        # In this order always, which a set has not: sums of gradients round by it.
+        taken = dict.fromkeys(name for use in self.objective.uses for name in use.term.takes)
 
-        @cache
         def at(reached: frozenset[str]) -> Mapping[str, Tensor]:
             agent, moments = self.acting(reached)
             found = {name: MEANS[name](self.world, agent, moments) for name in taken}
