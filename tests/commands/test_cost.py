@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 import torch
 
-from relatent.agents import agent_class, hyper_class
+from relatent.agents import make_agent
 from relatent.commands.cost import count, synthetic_replay, update_flops
 from relatent.specs.canonical import canonical
+from relatent.training.replay import Replay
 
 SAC: dict[str, Any] = {
     "width": 48, "layers": 2, "batch": 24, "actor_lr": 3e-4, "critic_lr": 3e-4, "alpha_lr": 3e-4, "gamma": 0.99,
@@ -30,16 +31,18 @@ def sac_by_hand(width: int, batch: int, observation: int, action: int) -> int:
 @pytest.mark.parametrize(("width", "batch"), [(48, 24), (400, 256)])
 def test_sac_is_counted_as_by_hand(width: int, batch: int, sizes: tuple[int, int]) -> None:
     hyper = canonical(SAC | {"width": width, "batch": batch})
-    assert update_flops("sac", hyper, *sizes) == sac_by_hand(width, batch, *sizes)
+    assert update_flops("sac", hyper, sizes[:1], sizes[1]) == sac_by_hand(width, batch, *sizes)
 
 
 def test_a_small_batch_says_what_a_large_one_costs() -> None:
-    learner = agent_class("sac")(5, 2, hyper_class("sac")(**SAC))
-    replay, stream = synthetic_replay(5, 2, 100), torch.Generator().manual_seed(0)
-    assert count(learner, replay, stream) == update_flops("sac", canonical(SAC), 5, 2)
+    learner = make_agent("sac", SAC, (5,), 2)
+    replay, stream = synthetic_replay(learner, (5,), 2, 100), torch.Generator().manual_seed(0)
+    assert count(learner, replay, stream) == update_flops("sac", canonical(SAC), (5,), 2)
 
 
 def test_synthetic_replay_can_be_sampled_in_full() -> None:
-    batch = synthetic_replay(3, 2, 2500).sample(64, torch.Generator().manual_seed(0))
+    replay = synthetic_replay(make_agent("sac", SAC, (3,), 2), (3,), 2, 2500)
+    assert isinstance(replay, Replay)
+    batch = replay.sample(64, torch.Generator().manual_seed(0))
     assert batch.observation.shape == (64, 3)
     assert batch.observation.std() > 0.5

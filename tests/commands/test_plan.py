@@ -23,8 +23,8 @@ def in_an_empty_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def sizes(env: str) -> tuple[int, int] | None:
-    return None if "quadruped_escape" in env else (4, 2)
+def sizes(env: str) -> tuple[tuple[int, ...], int] | None:
+    return None if "quadruped_escape" in env else ((4,), 2)
 
 
 def test_cost_of_one_run_is_what_its_spec_says() -> None:
@@ -78,7 +78,7 @@ def test_si(value: float | None, text: str) -> None:
 def test_what_several_environments_and_rarer_updates_come_to() -> None:
     """RPG's maze: episodes of 50 frames, an update for each round of five environments."""
     (first, *_) = Catalog.load(ROOT).jobs("paper", "rpg_fig5")
-    cost = plan([first], CPU, GPU, lambda _env: (28, 2)).total
+    cost = plan([first], CPU, GPU, lambda _env: ((28,), 2)).total
     assert cost.frames == 250_000 + 101 * 10 * 50
     assert cost.updates == 249_000 // 5
     assert cost.flops is not None

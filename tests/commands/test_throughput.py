@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from relatent.commands.throughput import Row, Speed, merge, read, write
+from relatent.commands.throughput import Row, Speed, merge, read, simulator_name, write
 
 SMALL = Row("A", "cpu", "walker_run", "sac", 100, 10, None, 0.1, 500.0, 1000.0, None, 50.0, 0.8)
 LARGE = Row("A", "cpu", "walker_run", "sac", 400, 10, None, 1.0, 60.0, 900.0, None, 60.0, 0.9)
@@ -45,3 +45,16 @@ def test_simulators_and_actions() -> None:
     assert speed.act_seconds("sac", 0.1) == 1 / 1000
     assert speed.env_step_seconds("walker_run") == 1 / 10_000
     assert speed.env_step_seconds("hopper_hop") == 1 / 20_000  # not measured: the median of those that were
+
+
+def test_a_simulator_that_takes_pictures_is_another() -> None:
+    env = {"suite": "dmc", "task": "walker_run", "action_repeat": 2}
+    rows = [
+        Row("m", "cpu", name, env_steps_per_second=rate)
+        for name, rate in (("walker_run", 9e3), ("walker_run+pixels", 150))
+    ]
+    speed = Speed(rows, "cpu")
+    assert speed.env_step_seconds(simulator_name(env)) == 1 / 9e3
+    assert speed.env_step_seconds(simulator_name({**env, "pixels": 64})) == 1 / 150
+    assert speed.env_step_seconds("hopper_hop+pixels") == 1 / 150
+    assert Speed(rows[:1], "cpu").env_step_seconds("walker_run+pixels") is None

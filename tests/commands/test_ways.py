@@ -20,7 +20,7 @@ def test_every_call_updates_every_seed(agent: str, seeds: int, monkeypatch: pyte
     stacks: list[Stack] = []
     learn = Stack.learn
     monkeypatch.setattr(Stack, "learn", lambda self, *given: stacks.append(self) or learn(self, *given))
-    update = updater(spec(agent), (1, 1), seeds, Acceleration())
+    update = updater(spec(agent), ((1,), 1), seeds, Acceleration())
     answers: list[Any] = [update(), update()]
     if seeds == 1:
         assert not stacks

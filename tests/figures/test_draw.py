@@ -181,10 +181,18 @@ def test_a_table_shows_ours_the_papers_and_what_is_not_trained(tmp_path: Path, f
     words = texts(drawing, tmp_path / "x.parquet", tmp_path)
     assert "SMAC, Table 1." in words
     assert "finger spin, small" in words
-    assert "100 ± 0 (3) 912 ± 138 (5) -812 [" in words  # the best over training, not the last
+    assert "100 ± 0 (3) 91 912 ± 138 (5) -812 [" in words  # the best over training, and the last evaluations
     assert "differs" in words
-    assert "not trained 959 ± 30 (5)" in words
+    assert "not trained 959 ± 30 (5)" in " ".join(words.split())
+    assert "second - first [95 %]" in words
+    assert "+47 [-123, +217]" in words  # of the paper's numbers
     table = pd.read_csv(out.with_suffix(".csv"), index_col="algorithm")
+    # Welch by hand: 138²/5 + 30²/5 = 3988.8; 4.377 degrees of freedom, t = 2.685.
+    gain = [47.0, 47 - 2.685 * 63.157, 47 + 2.685 * 63.157]
+    assert table.loc["smac", ["paper_gain", "paper_gain_low", "paper_gain_high"]].tolist() == pytest.approx(
+        gain, rel=1e-3
+    )
+    assert table.loc["sac", ["final", "gain"]].tolist() == pytest.approx([91.0, float("nan")], nan_ok=True)
     assert table["verdict"].to_dict() == {"sac": "differs", "smac": "not trained"}
     assert table.loc["sac", ["mean", "paper_mean", "difference"]].tolist() == [100.0, 912.0, -812.0]
 

@@ -53,6 +53,16 @@ def test_a_budget_names_the_length_of_a_set(tmp_path: Path) -> None:
     assert {task: plan["frames"] for task, plan in found.items()} == {"walker_run": 500, "cheetah_run": 60}
 
 
+def test_a_budget_names_the_sets_that_stay_of_a_set_of_sets(tmp_path: Path) -> None:
+    root = write_config(tmp_path, SETS, BUDGETS.replace(NARROWED, "toy: {both: [short]}"))
+    catalog = Catalog.load(root)
+    assert {job.task for job in catalog.jobs("small", "toy_a")} == {"cheetah_run"}
+    assert {job.task for job in catalog.jobs("paper", "toy_a")} == {"walker_run", "cheetah_run"}
+    drawing = catalog.drawing("small", "toy_a")
+    assert drawing["data"]["tasks"] == ["cheetah_run"]
+    assert "tasks walker_run, cheetah_run -> cheetah_run" in drawing["budget"]["reduced"]
+
+
 def test_a_budget_counts_seeds_by_paper(tmp_path: Path) -> None:
     budgets = BUDGETS.replace("    seeds: 1\n", "    seeds: 1\n    seeds_of: {toy: 2}\n")
     assert list(specs(tmp_path, "small", budgets=budgets)) == [
@@ -117,7 +127,7 @@ def test_mistakes_are_one_line(tmp_path: Path, before: str, after: str, message:
         ("lengths: {toy: {lng: 5}}", "did you mean 'long'"),
         ("seeds_of: {tou: 5}", "did you mean 'toy'"),
         ("lengths: {tou: {long: 5}}", "did you mean 'toy'"),
-        ("tasks: {toy: {both: [walker_run]}}", "name the set that the tasks are in"),
+        ("tasks: {toy: {both: [walker_run]}}", "unknown task set of both 'walker_run'"),
     ],
 )
 def test_mistakes_of_budgets_are_one_line(tmp_path: Path, budget: str, message: str) -> None:

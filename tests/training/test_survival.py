@@ -146,5 +146,5 @@ def test_nan_stops_the_run_and_names_step_metric_and_checkpoint(tmp_path: Path) 
 
 def test_an_agent_that_is_not_written_yet_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RelatentError, match="planned but not written yet") as error:
-        training.train({**sac_spec(), "agent": "latent_sac"}, tmp_path)
+        training.train({**sac_spec(), "agent": "not_written"}, tmp_path)
     assert "\n" not in str(error.value)

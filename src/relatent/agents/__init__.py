@@ -1,5 +1,6 @@
 """One file per agent, named as in the papers' YAML."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -17,12 +18,25 @@ AGENTS = {
     "redq": "REDQ",
     "sac_svg": "SACSVG",
     "variational_em": "VariationalEM",
+    "latent_sac": "LatentSAC",
+    "smac_world": "SMACWorld",
+    "slac": "SLAC",
+    "dreamer": "Dreamer",
+    "dreamer_v2": "DreamerV2",
+    "plan2explore": "Plan2Explore",
 }
 
 
 def agent_class(name: str) -> Any:
     """The class of an agent; its module's `Hyper` holds its hyperparameters."""
     return getattr(import_module(f"relatent.agents.{name}"), AGENTS[name])
+
+
+def make_agent(name: str, hyper: Mapping[str, Any], observation_shape: tuple[int, ...], action_size: int) -> Any:
+    """An agent for observations and actions of these sizes, its weights drawn from PyTorch's own randomness."""
+    kind = agent_class(name)
+    seen = observation_shape if kind.learns_from == "episodes" else observation_shape[0]
+    return kind(seen, action_size, hyper_class(name)(**hyper))
 
 
 def hyper_class(name: str) -> Any:

@@ -23,9 +23,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from relatent.agents import agent_class, hyper_class
+from relatent.agents import make_agent
 from relatent.commands.cost import count, synthetic_replay
-from relatent.commands.throughput import FILE, Row, merge, read, write
+from relatent.commands.throughput import FILE, Row, merge, read, simulator_name, write
 from relatent.envs import make
 from relatent.specs.catalog import Catalog, Job
 from relatent.specs.errors import RelatentError, unknown
@@ -33,7 +33,8 @@ from relatent.specs.suites import SUITE_TASKS
 from relatent.training.provenance import cpu_model
 from relatent.training.train import train
 
-TRANSITIONS = 20_000  # in replay: too many for the innermost caches, as in a real run
+# In replay: too many for the innermost caches, as in a real run.
+TRANSITIONS = {"transitions": 20_000, "episodes": 2_000}
 PEAK_SIZE = 768  # rows of the square matrices whose product measures the peak
 LOOP_PHASES = ("environment", "act", "update", "replay", "logging", "checkpoint")
 
@@ -142,15 +143,16 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     """One algorithm on one task, from the spec of one of its runs."""
     torch.set_num_threads(1)
     env = make(spec["env"])
-    observation_size, action_size = env.observation_space.shape[0], env.action_space.shape[0]  # type: ignore[index]
+    shape, action_size = env.observation_space.shape, env.action_space.shape[0]  # type: ignore[index]
+    assert shape is not None
     torch.manual_seed(0)
-    agent = agent_class(spec["agent"])(observation_size, action_size, hyper_class(spec["agent"])(**spec["hyper"]))
-    replay = synthetic_replay(observation_size, action_size, TRANSITIONS, kept_size=agent.kept_size)
+    agent = make_agent(spec["agent"], spec["hyper"], shape, action_size)
+    replay = synthetic_replay(agent, shape, action_size, TRANSITIONS[agent.learns_from])
     stream = torch.Generator().manual_seed(0)
 
     flops = count(agent, replay, stream)
     update_seconds, peak = beside_peak(lambda: agent.update(replay, stream), effort)
-    observation = np.zeros(observation_size, np.float32)
+    observation = np.zeros(shape, env.observation_space.dtype)
     belief = agent.act(observation, None, explore=True, generator=stream)[1]
     act_seconds = seconds_of(lambda: agent.act(observation, belief, explore=True, generator=stream), effort)
 
@@ -238,7 +240,7 @@ def measure_simulator(env_spec: dict[str, Any], effort: Effort) -> Row:
             env.reset()
 
     frames_per_second = repeat / seconds_of(step, effort)
-    return Row(cpu_model(), "cpu", env_spec["task"], env_steps_per_second=round(frames_per_second))
+    return Row(cpu_model(), "cpu", simulator_name(env_spec), env_steps_per_second=round(frames_per_second))
 
 
 HEADINGS = ("algorithm", "GFLOP", "upd./s", "acts/s", "GFLOP/s", "peak", "ratio", *(p[:6] for p in LOOP_PHASES))

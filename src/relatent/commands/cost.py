@@ -7,35 +7,40 @@ backward; they are proportional to the batch, so two transitions are enough to c
 import json
 from functools import cache
 
+import gymnasium
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from relatent.agents import agent_class, hyper_class
+from relatent.agents import make_agent
 from relatent.nets.learner import Learner
+from relatent.training.episodes import EpisodeReplay
 from relatent.training.replay import Replay
+from relatent.training.session import make_replay
 
 COUNTED_BATCH = 2
-TRANSITIONS, LEARNT_AFTER = 20, 10
+TRANSITIONS, LEARNT_AFTER = 100, 10
 UPDATES = 4  # of which a delayed policy learns at some only: the mean counts
 
 
 @cache
-def update_flops(agent: str, hyper: str, observation_size: int, action_size: int) -> float:
+def update_flops(agent: str, hyper: str, observation_shape: tuple[int, ...], action_size: int) -> float:
     """Operations of one update of an agent with these hyperparameters (canonical text) on a task of these sizes, once
     all of it has begun. What drawing an update costs, as fits of MBPO's model, is not counted."""
     values = json.loads(hyper)
-    share = COUNTED_BATCH / values["batch"]
-    small = {"batch": COUNTED_BATCH, "update_after": LEARNT_AFTER, "warm_up": 0, "rollouts": COUNTED_BATCH}
-    small["segments"] = max(1, round(share * values.get("segments", 0)))
+    size = max(COUNTED_BATCH, round(values["batch"] / values.get("model_batch", values["batch"])))
+    share = size / values["batch"]
+    small = {"batch": size, "update_after": LEARNT_AFTER, "warm_up": 0, "rollouts": COUNTED_BATCH, "first_updates": 0}
+    for part in ("segments", "model_batch"):
+        small[part] = max(1, round(share * values.get(part, 0)))
     counted = {key: small.get(key, value) for key, value in values.items()}
-    learner = agent_class(agent)(observation_size, action_size, hyper_class(agent)(**counted))
-    replay = synthetic_replay(observation_size, action_size, TRANSITIONS, kept_size=learner.kept_size)
+    learner = make_agent(agent, counted, observation_shape, action_size)
+    replay = synthetic_replay(learner, observation_shape, action_size, TRANSITIONS)
     stream = torch.Generator().manual_seed(0)
     return count(learner, replay, stream) / share
 
 
-def count(learner: Learner, replay: Replay, generator: torch.Generator) -> float:
+def count(learner: Learner, replay: Replay | EpisodeReplay, generator: torch.Generator) -> float:
     """Operations of one `learn`, as the mean of a few."""
     counted = 0
     for _ in range(UPDATES):
@@ -47,14 +52,31 @@ def count(learner: Learner, replay: Replay, generator: torch.Generator) -> float
 
 
 def synthetic_replay(
-    observation_size: int, action_size: int, transitions: int, device: str = "cpu", kept_size: int = 0
-) -> Replay:
-    """Replay of random numbers, in episodes of at most 1000 steps."""
-    random, replay = np.random.default_rng(0), Replay(transitions, observation_size, action_size, device, kept_size)
+    learner: Learner, observation_shape: tuple[int, ...], action_size: int, transitions: int, device: str = "cpu"
+) -> Replay | EpisodeReplay:
+    """Replay of random numbers, or random pictures, in episodes of at most 1000 steps."""
+    random = np.random.default_rng(0)
+    space = space_of(observation_shape)
+    replay = make_replay(learner, transitions, space, action_size, device)
+    following = sample(space, random)
     for step in range(transitions):
-        observation, following = random.standard_normal((2, observation_size), np.float32)
+        observation, following = following, sample(space, random)
         action = random.uniform(-1, 1, action_size).astype(np.float32)
         ended = step % 1000 == 999 or step == transitions - 1
-        kept = random.standard_normal(kept_size, np.float32)
+        kept = random.standard_normal(learner.kept_size, np.float32) if learner.kept_size else None
         replay.add(observation, action, random.uniform(), following, False, ended, kept)
     return replay
+
+
+def space_of(observation_shape: tuple[int, ...]) -> gymnasium.spaces.Box:
+    """Of pictures, where there are three axes, or of vectors."""
+    if len(observation_shape) == 3:
+        return gymnasium.spaces.Box(0, 255, observation_shape, np.uint8)
+    return gymnasium.spaces.Box(-np.inf, np.inf, observation_shape, np.float32)
+
+
+def sample(space: gymnasium.spaces.Box, random: np.random.Generator) -> np.ndarray:
+    """Random bytes or standard normal numbers."""
+    if space.dtype == np.uint8:
+        return random.integers(0, 256, space.shape, np.uint8)
+    return random.standard_normal(space.shape, np.float32)

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from relatent.commands.progress import finished
-from relatent.commands.throughput import Speed
+from relatent.commands.throughput import Speed, simulator_name
 from relatent.specs.canonical import canonical
 from relatent.specs.catalog import Job
 from relatent.specs.suites import EPISODE_FRAMES, USUAL_EPISODE_FRAMES
 from relatent.training.provenance import usable_cores
 
-Sizes = Callable[[str], tuple[int, int] | None]
+Sizes = Callable[[str], tuple[tuple[int, ...], int] | None]
 """Observation and action size of a spec's `env` in canonical text; None where it cannot be built on this machine."""
 
 
@@ -87,8 +87,8 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
     if job.planned:
         return replace(unknown, frames=frames)
     repeat = env.get("action_repeat", 1)
-    learnt = max(0, training["frames"] - hyper["update_after"]) // (repeat * hyper.get("update_every", 1))
-    updates = learnt * hyper.get("updates_per_step", 1)
+    learnt = max(0, training["frames"] - hyper["update_after"]) // hyper.get("update_every", repeat)
+    updates = learnt * hyper.get("updates_per_step", hyper.get("updates", 1))
     shape = sizes(canonical(env))
     if shape is None:
         return replace(unknown, frames=frames, updates=updates)
@@ -100,7 +100,7 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
     for device, speed in (("cpu", cpu), ("gpu", gpu)):
         update = speed.update_seconds(spec["agent"], flops / 1e9)
         act = speed.act_seconds(spec["agent"], flops / 1e9)
-        step = cpu.env_step_seconds(env["task"])  # simulators run on the CPU in either case
+        step = cpu.env_step_seconds(simulator_name(env))  # simulators run on the CPU in either case
         if update is None or act is None or step is None:
             hours[device] = None
         else:
@@ -110,15 +110,16 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
 
 
 @cache
-def environment_sizes(env: str) -> tuple[int, int] | None:
-    """Sizes of a real environment; None where it cannot be built, as quadruped_escape without OpenGL."""
+def environment_sizes(env: str) -> tuple[tuple[int, ...], int] | None:
+    """The shape of a real environment's observations and the size of its actions; None where it cannot be built, as
+    quadruped_escape without OpenGL."""
     from relatent.envs import make
 
     try:
         made = make(json.loads(env))
     except Exception:  # whatever an OpenGL library raises: then the plan says "not known"
         return None
-    return made.observation_space.shape[0], made.action_space.shape[0]  # type: ignore[index]
+    return made.observation_space.shape, made.action_space.shape[0]  # type: ignore[index,return-value]
 
 
 HEADINGS = ("algorithm", "done", "env steps", "updates", "FLOP/update", "FLOP", "CPU hours", "GPU hours")

@@ -8,6 +8,7 @@ import io
 import statistics
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -70,6 +71,10 @@ def write(path: Path, rows: list[Row]) -> None:
     write_atomic(path, text.getvalue())
 
 
+PICTURES = "+pixels"
+"""Follows the task of a simulator that takes pictures."""
+
+
 class Speed:
     """Seconds that work takes on one kind of device, by the nearest measurement of it."""
 
@@ -90,9 +95,17 @@ class Speed:
         rows = [row for row in self.rows if row.agent == agent and row.gflop_per_update]
         return min(rows, key=lambda row: abs((row.gflop_per_update or 0) / gflop - 1), default=None)
 
-    def env_step_seconds(self, task: str) -> float | None:
-        """One environment frame of `task`; of a task not measured, the median over those that were."""
-        measured = {row.task: row.env_steps_per_second for row in self.rows if row.env_steps_per_second}
+    def env_step_seconds(self, simulator: str) -> float | None:
+        """One environment frame; of a simulator not measured, the median over those that were, with pictures or
+        without as it is itself."""
+        pictures = simulator.endswith(PICTURES)
+        speeds = {row.task: row.env_steps_per_second for row in self.rows if row.env_steps_per_second}
+        measured = {name: speed for name, speed in speeds.items() if name.endswith(PICTURES) == pictures}
         if not measured:
             return None
-        return 1 / measured.get(task, statistics.median(measured.values()))
+        return 1 / measured.get(simulator, statistics.median(measured.values()))
+
+
+def simulator_name(env: dict[str, Any]) -> str:
+    """What a row calls an environment: one that takes pictures is another than one that does not."""
+    return env["task"] + (PICTURES if "pixels" in env else "")

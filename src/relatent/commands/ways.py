@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from relatent.agents import agent_class, hyper_class
+from relatent.agents import make_agent
 from relatent.commands.cost import synthetic_replay
 from relatent.commands.peer import peer_sac
 from relatent.envs import make
@@ -25,6 +25,8 @@ from relatent.training.acceleration import Acceleration, accelerate, place
 from relatent.training.stack import Stack
 
 TRANSITIONS = 20_000  # in each seed's replay
+Sizes = tuple[tuple[int, ...], int]
+"""The shape of observations, and the number of actions."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Way:
 def ways(spec: dict[str, Any], seeds: list[int], device: str, peer: bool) -> list[Way]:
     """Everything to be measured for one algorithm; building it compiles and captures."""
     env = make(spec["env"])
-    sizes = env.observation_space.shape[0], env.action_space.shape[0]  # type: ignore[index]
+    sizes: Sizes = env.observation_space.shape, env.action_space.shape[0]  # type: ignore[index, assignment]
     hows = {"as written": Acceleration(device), "compiled": Acceleration(device, compiled=True)}  # type: ignore[arg-type]
     if device == "cuda":
         hows["graph"] = Acceleration("cuda", graph=True)
@@ -50,7 +52,7 @@ def ways(spec: dict[str, Any], seeds: list[int], device: str, peer: bool) -> lis
     ]
     if peer and spec["agent"] == "sac":
         hyper = spec["hyper"]
-        made.append(grown("Stable-Baselines3", 1, lambda: peer_sac(*sizes, hyper, TRANSITIONS, device)))
+        made.append(grown("Stable-Baselines3", 1, lambda: peer_sac(sizes[0][0], sizes[1], hyper, TRANSITIONS, device)))
     return made
 
 
@@ -68,16 +70,15 @@ def allocated() -> int:
     return torch.cuda.memory_allocated() if torch.cuda.is_available() else psutil.Process().memory_info().rss
 
 
-def updater(spec: dict[str, Any], sizes: tuple[int, int], seeds: int, how: Acceleration) -> Callable[[], Any]:
+def updater(spec: dict[str, Any], sizes: Sizes, seeds: int, how: Acceleration) -> Callable[[], Any]:
     """A function that updates so many agents once, each from its own replay."""
-    hyper = hyper_class(spec["agent"])(**spec["hyper"])
     agents, replays = [], []
     for seed in range(seeds):
         torch.manual_seed(seed)
-        agent: Learner = agent_class(spec["agent"])(*sizes, hyper)
+        agent: Learner = make_agent(spec["agent"], spec["hyper"], *sizes)
         place(agent, how.device)
         agents.append(agent)
-        replays.append(synthetic_replay(*sizes, TRANSITIONS, how.device, agent.kept_size))
+        replays.append(synthetic_replay(agent, *sizes, TRANSITIONS, how.device))
     streams = [torch.Generator(how.device).manual_seed(seed) for seed in range(seeds)]
     if seeds == 1:
         accelerate(agents[0], how)

@@ -21,6 +21,8 @@ TRAINING = ("environment", "act", "replay", "update")
 """Phases of training itself; evaluations, checkpoints and logs are what one chooses to do beside it."""
 SECONDS_PER_STEP, SECONDS_TO_MATCH, OPEN_LOOP_STEPS = "seconds_per_step", "seconds_to_match", "open_loop_steps"
 OPEN_LOOP_ERROR = "open_loop_error"
+PACE = ("environment_milliseconds", "act_milliseconds", "update_milliseconds", "frames_per_second")
+MILLI = 1000.0
 HALF = 0.5
 """Error of an open-loop prediction, as a share of the variance of z, up to which it is called accurate."""
 
@@ -92,7 +94,34 @@ def accurate_steps(gathered: Gathered, drawing: Drawing) -> list[dict[str, Any]]
     return rows
 
 
+def pace(gathered: Gathered, drawing: Drawing) -> list[dict[str, Any]]:
+    """Of each run of an agent that updates so many times every so many frames: milliseconds that a frame of training
+    takes once the agent acts and learns, by phase, and frames a second."""
+    del drawing
+    rows = []
+    for run in gathered.runs:
+        manifest = run["manifest"]
+        hyper = manifest["spec"].get("hyper", {})
+        if not {"update_every", "updates"} <= hyper.keys():
+            continue
+        who = {key: run[key] for key in ("algorithm", "task", "seed", "digest")} | {"frames": manifest["frames"]}
+        spent = split(manifest)
+        values = (*(MILLI * each for each in spent), 1 / sum(spent) if sum(spent) else float("inf"))
+        rows += [{**who, "measure": measure, "value": value} for measure, value in zip(PACE, values, strict=True)]
+    return rows
+
+
+def split(manifest: dict[str, Any]) -> list[float]:
+    """Seconds of a frame: of the environment, of acting, and of the updates that a frame has on average."""
+    spec, spent, frames = manifest["spec"], manifest["phase_seconds"], manifest["frames"]
+    hyper, acted = spec["hyper"], frames - spec["training"]["random_frames"]
+    times = frames // hyper["update_every"] - (hyper["update_after"] - 1) // hyper["update_every"]
+    counts = {"environment": frames, "act": acted, "update": times * hyper["update_every"]}
+    return [spent.get(phase, 0.0) / count if count > 0 else 0.0 for phase, count in counts.items()]
+
+
 DERIVED: dict[Kind, Callable[[Gathered, Drawing], list[dict[str, Any]]]] = {
     "wall_clock": seconds,
     "open_loop": accurate_steps,
+    "panels": pace,
 }

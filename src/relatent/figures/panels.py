@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from relatent.figures.derived import with_derived
 from relatent.figures.drawing import Drawing
 from relatent.figures.gather import Gathered
 from relatent.figures.learning_curve import TITLE, curve_handle
@@ -69,7 +70,8 @@ class Line(NamedTuple):
 def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     """The figure, and a row a point."""
     names, look = drawing.data.algorithms, drawing.look
-    found = {panel.title: lines(gathered.frame, drawing, panel) for panel in drawing.panels}
+    frame = with_derived(gathered, drawing)
+    found = {panel.title: lines(frame, drawing, panel) for panel in drawing.panels}
     counts = [len(line.seeds) for of in found.values() for line in of]
     shown = (
         f"{drawing.caption.rstrip('.')}. Means over {seeds_phrase(counts, drawing.seeds_wanted)}; bands and bars: 95 % "

@@ -8,7 +8,7 @@ works on trailing axes only (`log_prob.mean(-1)`, not `log_prob.mean()`).
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ class Learner(nn.Module):
     """
 
     hyper: Any
+    learns_from: Literal["transitions", "episodes"] = "transitions"
+    """What its replay holds. Who learns from episodes is made from the shape of observations instead of their size."""
     period = 1
     """Updates after which `learn` does the same again."""
     kept_size = 0
@@ -120,13 +122,21 @@ class Learner(nn.Module):
     def minimise(self, name: str, loss: Callable[..., Any], *inputs: Any) -> Any:
         """One step of the named optimiser down the gradient of `loss(*inputs)`, a scalar or a tuple that begins with
         one; returns what the loss returned, without its graph."""
+        gradients, outputs = self.differentiate(name, loss, *inputs)
+        self.descend(name, gradients)
+        return outputs
+
+    def differentiate(self, name: str, loss: Callable[..., Any], *inputs: Any) -> tuple[tuple[Tensor, ...], Any]:
+        """The gradient that `minimise` would step down, for those who step later, and the loss's outputs."""
         outputs = self.evaluate(loss, *inputs)
-        optimiser = self.optimisers[name]
-        gradients = torch.autograd.grad(scalar(outputs), optimiser.param_groups[0]["params"])
+        gradients = torch.autograd.grad(scalar(outputs), self.optimisers[name].param_groups[0]["params"])
         if name in self.clip_norms:
             gradients = clip_by_norm(gradients, self.clip_norms[name])
-        step(optimiser, gradients)
-        return detached(outputs)
+        return gradients, detached(outputs)
+
+    def descend(self, name: str, gradients: tuple[Tensor, ...]) -> None:
+        """One step of the named optimiser."""
+        step(self.optimisers[name], gradients)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The optimisers' state and the updates' number, stored by PyTorch beside the parameters."""

@@ -50,10 +50,11 @@ class TwinQ(nn.Module):
         width: int,
         layers: int,
         init: Callable[[nn.Linear], None] | None = None,
+        activation: Callable[[], nn.Module] = relu,
     ) -> None:
         super().__init__()
         sizes = [observation_size + action_size, *[width] * layers, 1]
-        self.first, self.second = mlp(sizes, init=init), mlp(sizes, init=init)
+        self.first, self.second = mlp(sizes, activation, init), mlp(sizes, activation, init)
 
     def forward(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Both values, each of the batch's shape without the last axis."""

@@ -34,11 +34,12 @@ def check_budgets(root: Path, document: Document, budgets: dict[str, Budget], pa
             for task_set, names in sets.items():
                 where = [*at, "tasks", paper, task_set]
                 _known(document, where, "task set", task_set, papers[paper].tasks)
-                env = papers[paper].tasks[task_set].env
-                if env is None:
-                    raise document.error(where, "a set of sets: name the set that the tasks are in")
-                suite = papers[paper].envs[env].suite
-                _known_all(document, where, "task", names, SUITE_TASKS[suite])
+                entry = papers[paper].tasks[task_set]
+                if entry.env is None:
+                    _known_all(document, where, f"task set of {task_set}", names, entry.sets or ())
+                else:
+                    suite = papers[paper].envs[entry.env].suite
+                    _known_all(document, where, "task", names, SUITE_TASKS[suite])
 
 
 def check_paper(root: Path, document: Document, paper: Paper) -> None:
@@ -139,7 +140,7 @@ def _check_rounds(document: Document, paper: Paper, figure: Figure, name: str, b
     """Environments that are stepped in turn share a run's frames evenly."""
     for algorithm in figure.data.algorithms:
         entry = resolve(paper, algorithm)
-        for part in parts(paper, figure.data.tasks) if entry.agent else ():
+        for part in parts(paper, budget, figure.data.tasks) if entry.agent else ():
             plan = training(paper, budget, entry, part)
             if plan["frames"] % plan.get("parallel_envs", 1):
                 shared = f"{plan['frames']} frames of {algorithm} on {part} at budget {name}"
@@ -150,7 +151,7 @@ def _check_rounds(document: Document, paper: Paper, figure: Figure, name: str, b
 def _check_distinct(document: Document, at: list[str], paper: Paper, figure: Figure, name: str, budget: Budget) -> None:
     """Two algorithms of a figure must not be the same runs under two names, which a budget could make them."""
     first = next(tasks(paper, budget, figure.data.tasks)).env["task"]
-    part = parts(paper, figure.data.tasks)[0]
+    part = parts(paper, budget, figure.data.tasks)[0]
     seen: dict[str, str] = {}
     for algorithm in figure.data.algorithms:
         entry = resolve(paper, algorithm)

@@ -40,7 +40,7 @@ def drawing(paper: Paper, figure: str, budget: str, budgets: Mapping[str, Budget
         "seeds_wanted": max(
             len(seeds(paper, budgets[budget], resolve(paper, name), part))
             for name in entry.data.algorithms
-            for part in parts(paper, entry.data.tasks)
+            for part in parts(paper, budgets[budget], entry.data.tasks)
         ),
         "origin": origins(paper, figure, labels),
         "runs": [{"run": job.run, "algorithm": job.algorithm, "task": job.task, "seed": job.seed} for job in jobs],
@@ -63,7 +63,7 @@ def origins(paper: Paper, figure: str, labels: Mapping[str, str]) -> list[str]:
         entry = resolve(paper, name)
         if entry.note:
             notes.setdefault(entry.note, []).append(labels[name])
-    about = [paper.tasks[name].note for name in dict.fromkeys((data.tasks, *parts(paper, data.tasks)))]
+    about = [paper.tasks[name].note for name in dict.fromkeys((data.tasks, *parts(paper, Budget(), data.tasks)))]
     found = [f"tasks: {note}" for note in about if note]
     return found + [f"{', '.join(names)}: {note}" for note, names in notes.items()]
 
@@ -90,7 +90,7 @@ MANY = 4  # a longer list is shown as its length
 
 def _settings(paper: Paper, budget: Budget, task_set: str, name: str) -> dict[str, Any]:
     entry, all_tasks = resolve(paper, name), list(tasks(paper, budget, task_set))
-    sets = parts(paper, task_set)
+    sets = parts(paper, budget, task_set)
     values: dict[str, Any] = {"tasks": tuple(task.name for task in all_tasks)}
     values["seeds"] = _distinct(len(seeds(paper, budget, entry, part)) for part in sets)
     if entry.agent:

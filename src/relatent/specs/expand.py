@@ -93,9 +93,13 @@ class Task(NamedTuple):
     """The task set that it belongs to, which no other sets are in."""
 
 
-def parts(paper: Paper, task_set: str) -> tuple[str, ...]:
-    """The task sets that a set is made of."""
-    return paper.tasks[task_set].sets or (task_set,)
+def parts(paper: Paper, budget: Budget, task_set: str) -> tuple[str, ...]:
+    """The task sets that a set is made of; of a set of sets those that the budget names, if it does."""
+    sets = paper.tasks[task_set].sets
+    if sets is None:
+        return (task_set,)
+    kept = budget.tasks.get(paper.paper, {}).get(task_set, sets)
+    return tuple(part for part in sets if part in kept)
 
 
 def task_names(paper: Paper, budget: Budget, part: str) -> tuple[str, ...]:
@@ -106,7 +110,7 @@ def task_names(paper: Paper, budget: Budget, part: str) -> tuple[str, ...]:
 def tasks(paper: Paper, budget: Budget, task_set: str) -> Iterator[Task]:
     """Each task in a set, crossed with what its set varies; one that a budget puts in two parts is in the first."""
     found: dict[str, Task] = {}
-    for part in parts(paper, task_set):
+    for part in parts(paper, budget, task_set):
         entry = paper.tasks[part]
         base = paper.envs[entry.env or ""]
         for task in task_names(paper, budget, part):

@@ -49,6 +49,7 @@ class TaskTraining(Closed):
     """What a set of tasks is trained with otherwise."""
 
     frames: Positive | None = None
+    random_frames: NonNegative | None = None
     eval_every: Positive | None = None
     eval_episodes: Positive | None = None
 

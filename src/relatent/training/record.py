@@ -82,13 +82,12 @@ class Record:
             if math.isnan(value):
                 raise NotANumber(f"{self.run}: {name} is {value} at frame {frames} (update {self.updates})")
         if self.updates % METRICS_EVERY == 1:
-            path = self.run / "metrics.csv"
-            new = not path.exists()
-            with path.open("a", newline="") as file:
-                writer = csv.writer(file)
-                if new:
-                    writer.writerow(["frames", "updates", "seconds", *values])
-                writer.writerow([frames, self.updates, round(time.monotonic() - self._started, 1), *values.values()])
+            position = {
+                "frames": frames,
+                "updates": self.updates,
+                "seconds": round(time.monotonic() - self._started, 1),
+            }
+            append(self.run / "metrics.csv", position | values)
 
     def probe(self, name: str, frames: int, values: Mapping[str, float | np.ndarray]) -> None:
         """What a probe measured: series `<name>_<key>`, each with its `<name>_<key>_frames`; of arrays the newest."""
@@ -149,3 +148,21 @@ class Record:
         write_atomic(self.run / "manifest.json", stated)
         write_atomic(self.run / "returns.csv", files["returns.csv"])
         (self.run / "progress.json").unlink(missing_ok=True)
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to a table with named columns. An agent that begins in stages gives it new columns later: then all of
+    it is written anew."""
+    columns, rows = list(row), []
+    if path.exists():
+        with path.open(newline="") as file:
+            columns = list(csv.DictReader(file).fieldnames or row)
+    added = [name for name in row if name not in columns]
+    if added:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    with path.open("w" if added else "a", newline="") as file:
+        writer = csv.DictWriter(file, [*columns, *added])
+        if added or file.tell() == 0:
+            writer.writeheader()
+        writer.writerows([*rows, row])

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import torch
 
-from relatent.agents import AGENTS, agent_class, hyper_class
+from relatent.agents import AGENTS, make_agent
 from relatent.envs import make
 from relatent.nets.learner import Learner
 from relatent.specs.canonical import canonical, digest
@@ -17,6 +17,7 @@ from relatent.training import finished, loop
 from relatent.training.acceleration import Acceleration, place
 from relatent.training.checkpoint import Checkpoint, GeneratorState
 from relatent.training.clock import PhaseClock
+from relatent.training.episodes import EpisodeReplay
 from relatent.training.provenance import run_manifest
 from relatent.training.record import NotANumber, Record
 from relatent.training.replay import Replay
@@ -35,7 +36,7 @@ class Session:
     envs: list[gymnasium.Env]
     eval_env: gymnasium.Env
     agent: Learner
-    replay: Replay
+    replay: Replay | EpisodeReplay
     updates: torch.Generator
     record: Record
     checkpoint: Checkpoint
@@ -87,25 +88,29 @@ def prepare(
         **spec["training"],
     )
     *envs, eval_env = (make_env(spec["env"]) for _ in range(plan.parallel_envs + 1))
-    observation_size, action_size = eval_env.observation_space.shape[0], eval_env.action_space.shape[0]  # type: ignore[index]
-    hyper = hyper_class(spec["agent"])(**spec["hyper"])
+    space, action_size = eval_env.observation_space, eval_env.action_space.shape[0]  # type: ignore[index]
     torch.manual_seed(derive(seed, Stream.INITIALISATION))  # for the layers' own initialisers only
-    agent: Learner = agent_class(spec["agent"])(observation_size, action_size, hyper)
+    agent: Learner = make_agent(spec["agent"], spec["hyper"], space.shape, action_size)  # type: ignore[arg-type]
     if plan.random_frames and agent.kept_size:
         raise RelatentError(f"{run}: random_frames must be 0, as agent {spec['agent']!r} chooses z with every action")
     place(agent, how.device)
-    replay = Replay(
-        min(hyper.replay, plan.frames // plan.action_repeat),
-        observation_size,
-        action_size,
-        how.device,
-        agent.kept_size,
-        plan.parallel_envs,
-    )
+    capacity = min(agent.hyper.replay, plan.frames // plan.action_repeat)
+    replay = make_replay(agent, capacity, space, action_size, how.device, plan.parallel_envs)
     updates = generator(seed, Stream.UPDATES, device=how.device)
     parts = {"agent": Placed(agent, how.device), "record": record, "updates": GeneratorState(updates)}
     checkpoint = Checkpoint(run / "checkpoint", parts, replay, checkpoint_seconds, digest(canonical(spec)))
     return Session(spec, run, plan, envs, eval_env, agent, replay, updates, record, checkpoint, clock, how)
+
+
+def make_replay(
+    agent: Learner, capacity: int, space: gymnasium.Space, action_size: int, device: str, lanes: int = 1
+) -> Replay | EpisodeReplay:
+    """What an agent learns from, of `capacity` steps whose observations are of this space."""
+    assert space.shape is not None
+    if agent.learns_from == "episodes":
+        assert space.dtype is not None
+        return EpisodeReplay(capacity, space.shape, space.dtype, action_size, device, lanes)
+    return Replay(capacity, space.shape[0], action_size, device, agent.kept_size, lanes)
 
 
 class Placed:

@@ -2,8 +2,8 @@
 
 The agents stay whole. Their parameters become views of the stacked ones, so that acting alone, saving, and each agent's
 own Adam go on as before, and what a checkpoint holds does not depend on how the run was trained. `learn` runs once, on
-a facade: an agent of the same class whose parameters are the stacked ones and whose `minimise` differentiates the sum
-of all seeds' losses. A seed's parameters enter its own loss only, so that the sum's gradient is every seed's gradient.
+a facade: an agent of the same class whose parameters are the stacked ones and whose `differentiate` does so with the
+sum of all seeds' losses. A seed's parameters enter its own loss only, so that the sum's gradient is every seed's own.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,16 +26,19 @@ class StackedLearner(Learner):
     """All stacked tensors, by their names within a Call."""
     stacked_methods: dict[str, Callable[..., Any]]
 
-    def minimise(self, name: str, loss: Callable[..., Any], *inputs: Any) -> Any:
-        """One step of every agent's optimiser down its own gradient; outputs have a leading axis of seeds."""
+    def differentiate(self, name: str, loss: Callable[..., Any], *inputs: Any) -> tuple[tuple[Tensor, ...], Any]:
+        """Every agent's own gradient; gradients and outputs have a leading axis of seeds."""
         outputs = self.evaluate(self.over_seeds(loss.__name__), self.state, *inputs)
         parameters = self.optimisers[name].param_groups[0]["params"]
         gradients = torch.autograd.grad(scalar(outputs).sum(), parameters)
         if name in self.clip_norms:
             gradients = vmap(lambda *each: clip_by_norm(each, self.clip_norms[name]))(*gradients)
+        return gradients, detached(outputs)
+
+    def descend(self, name: str, gradients: tuple[Tensor, ...]) -> None:
+        """One step of every agent's optimiser."""
         for number, agent in enumerate(self.agents):
             step(agent.optimisers[name], [gradient[number] for gradient in gradients])
-        return detached(outputs)
 
     def begin(self, observation: Tensor, noise: Any) -> Any:
         """What is chosen without a belief: an action, and the belief where there is one from now on."""
