@@ -59,7 +59,7 @@ class Measured:
     row: Row
     peak_gflops: float
     shares: dict[str, float]
-    """Of the wall time of a real run's training loop, by phase."""
+    """Of the wall time of a real run's training loop, by phase; empty for agents that learn from episodes."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     shape, action_size = env.observation_space.shape, env.action_space.shape[0]  # type: ignore[index]
     assert shape is not None
     torch.manual_seed(0)
-    agent = make_agent(spec["agent"], spec["hyper"], shape, action_size)
+    begun = {key: 0 if key == "first_updates" else value for key, value in spec["hyper"].items()}  # all of it learns
+    agent = make_agent(spec["agent"], begun, shape, action_size)
     replay = synthetic_replay(agent, shape, action_size, TRANSITIONS[agent.learns_from])
     stream = torch.Generator().manual_seed(0)
 
@@ -167,12 +168,14 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
         batch=hyper.get("batch"),
         particles=hyper.get("particles"),
         gflop_per_update=round(flops / 1e9, 4),
-        updates_per_second=round(1 / update_seconds, 1),
+        updates_per_second=float(f"{1 / update_seconds:.3g}"),
         acts_per_second=round(1 / act_seconds),
         gflops=round(gflops, 1),
         peak_ratio=round(gflops / peak, 3),
     )
-    return Measured(algorithm, row, peak, loop_shares(spec, effort))
+    # A run that learns from pictures takes hours to come to what is typical of it.
+    shares = loop_shares(spec, effort) if agent.learns_from == "transitions" else {}
+    return Measured(algorithm, row, peak, shares)
 
 
 def beside_peak(work: Callable[[], Any], effort: Effort) -> tuple[float, float]:
@@ -261,7 +264,7 @@ def show(console: Console, measured: list[Measured], simulators: list[Row]) -> N
             f"{row.gflops:.1f}",
             f"{one.peak_gflops:.1f}",
             f"{row.peak_ratio:.0%}",
-            *(f"{one.shares[phase]:.1%}" for phase in LOOP_PHASES),
+            *(f"{one.shares[phase]:.1%}" if one.shares else "-" for phase in LOOP_PHASES),
         )
     console.print(table)
     console.print(

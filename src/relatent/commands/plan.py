@@ -88,7 +88,7 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
         return replace(unknown, frames=frames)
     repeat = env.get("action_repeat", 1)
     learnt = max(0, training["frames"] - hyper["update_after"]) // hyper.get("update_every", repeat)
-    updates = learnt * hyper.get("updates_per_step", hyper.get("updates", 1))
+    updates = learnt * hyper.get("updates_per_step", hyper.get("updates", 1)) + hyper.get("first_updates", 0)
     shape = sizes(canonical(env))
     if shape is None:
         return replace(unknown, frames=frames, updates=updates)
