@@ -73,6 +73,7 @@ def test_table_1_has_120_runs(catalog: Catalog) -> None:
     jobs = catalog.jobs("paper", "smac_table1")
     assert len(jobs) == 120
     assert all(not job.planned and job.resources["gpu"] == 1 for job in jobs)
+    assert all(job.resources["gpu"] == 0 for job in catalog.jobs("smoke", "smac_table1"))  # CI has none
 
 
 def test_runs_that_were_trained_keep_their_names(catalog: Catalog) -> None:

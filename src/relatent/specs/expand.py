@@ -131,6 +131,12 @@ def seeds(paper: Paper, budget: Budget, entry: Algorithm, part: str) -> tuple[in
     return paper.seeds[: paper.tasks[part].seeds][:allowed]
 
 
+def resources(paper: Paper, budget: Budget, entry: Algorithm) -> dict[str, int]:
+    """What one run needs: the paper's, the entry's changes, the budget's number of GPUs."""
+    needed = {**paper.resources.model_dump(), **entry.resources.model_dump(exclude_none=True)}
+    return needed if budget.gpu is None else {**needed, "gpu": budget.gpu}
+
+
 def jobs(
     paper: Paper, budget_name: str, budget: Budget, figure: str, revisions: Mapping[str, int], typed: Typed
 ) -> list[Job]:
@@ -162,7 +168,7 @@ def jobs(
                         algorithm=algorithm,
                         task=task,
                         seed=seed,
-                        resources={**paper.resources.model_dump(), **entry.resources.model_dump(exclude_none=True)},
+                        resources=resources(paper, budget, entry),
                         planned=entry.planned,
                     )
                 )

@@ -184,7 +184,9 @@ class Budget(Closed):
     hyper: dict[Name, Hyper] = Field(default_factory=dict)
     """Hyperparameters by agent or study."""
     tasks: dict[Name, dict[TaskName, TaskNames]] = Field(default_factory=dict)
-    """Task names by paper and task set."""
+    """Task names by paper and task set; of a set of sets the names of those that stay."""
+    gpu: NonNegative | None = None
+    """GPUs of a run, whatever its paper's file asks for."""
 
 
 class Budgets(Closed):
