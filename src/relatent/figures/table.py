@@ -176,7 +176,7 @@ def numbers(row: dict[Any, Any]) -> list[str]:
 def gains(row: dict[Any, Any]) -> list[str]:
     """The second algorithm less the first, as printed, without a task."""
     ours, paper = signed(*(row[key] for key in GAIN[:3])), signed(*(row[key] for key in GAIN[3:]))
-    return ["second - first [95 %]", ours, "", "", paper, ""]
+    return ["second - first [95 %]", ours, "", paper, "", ""]
 
 
 def measured(mean: float, std: float, seeds: int) -> str:
