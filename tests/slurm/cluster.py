@@ -17,8 +17,9 @@ from tests.slurm.keeper import MARK
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "squeue")
 NODES = ("c1", "c2", "g1")
 
-# OverMemoryKill stands in for control groups; config_overrides lets nodes claim more than this machine has. KillWait
-# and SlurmdTimeout are short for the tests' sake. MinJobAge: finished jobs must be visible until Snakemake looks.
+# OverMemoryKill and process groups stand in for control groups; linuxproc, which follows parents, loses a Snakemake
+# whose batch script ended first. config_overrides lets nodes claim more than this machine has. KillWait and
+# SlurmdTimeout are short for the tests' sake. MinJobAge: finished jobs must be visible until Snakemake looks.
 SLURM_CONF = """\
 ClusterName=trial
 SlurmctldHost={host}(127.0.0.1)
@@ -36,7 +37,7 @@ SlurmctldPidFile={folder}/run/slurmctld.pid
 SlurmdPidFile={folder}/run/%n.pid
 SlurmctldLogFile={folder}/log/slurmctld.log
 SlurmdLogFile={folder}/log/%n.log
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1

@@ -21,7 +21,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, beside all others."""
-    items.sort(key=lambda item: "three_hundred" not in item.name)
+    items.sort(key=lambda item: "hundreds_of_runs" not in item.name)
 
 
 @pytest.fixture(scope="session")
