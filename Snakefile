@@ -4,7 +4,7 @@ snakemake -c2 paper_figures/smoke/smac_fig4.pdf            a figure at a small b
 snakemake -c2 paper_figures/smac_fig7.pdf                  a figure at the paper's own budget
 snakemake --profile slurm paper_figures/smac_table1.pdf    the same on a cluster; add -n to see what would run
 snakemake -c2 smoke                                        every figure at the smallest budget, where its agents exist
-snakemake -c2 smoke_cover                                  as many of them as show every algorithm and kind of figure
+snakemake -c2 smoke_cover                                  as many of them as need all code
 """
 
 from snakemake.utils import min_version

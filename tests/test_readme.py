@@ -10,7 +10,7 @@ README = (ROOT / "README.md").read_text()
 CI = (ROOT / ".ci/run").read_text()
 NOT_IN_CI = {
     "make demo": "takes longer than CI has",
-    "snakemake -c2 smoke": "CI draws smoke_cover, the part of it that shows every algorithm and kind of figure",
+    "snakemake -c2 smoke": "CI draws smoke_cover, the part of it that needs all code",
     "snakemake --profile slurm paper_figures/smac_fig4.pdf": "needs a cluster",
 }
 

@@ -63,7 +63,7 @@ def act(agent: RPG, state: Tensor, latent: Tensor, noise: Tensor) -> tuple[Tenso
 def log_posterior(agent: RPG, latent: Tensor, state: Tensor, action: Tensor) -> Tensor:
     if agent.hyper.latent == "none":
         return ZERO
-    if agent.hyper.latent == "gaussian":
+    if agent.hyper.latent in ("gaussian", "learnt_gaussian"):
         mean = dense(agent.latent.mean, state, action)
         return Independent(Normal(mean, agent.hyper.posterior_std), 1).log_prob(latent)
     shares = Categorical(logits=dense(agent.latent.logits, state, action)).probs
@@ -202,9 +202,36 @@ def latent_values_loss(agent: RPG, starts: Starts, noise: Tensor) -> Tensor:
                 values = [reward + hyper.gamma * dense(critic, following, latent)[0] for critic in world.critics]
             else:
                 values = [dense(critic, state, latent, action)[0] for critic in world.critics]
-            predicted = dense(agent.latent_values, state)[latent.argmax()]
+            predicted = dense(agent.latent_policy.values, state)[latent.argmax()]
             total = total + (predicted - min(values) - bonus) ** 2 / hyper.horizon / size
             state = following
+    return total
+
+
+def entropy_weight(agent: RPG) -> float:
+    """α in Algorithm 1, of which Table 1 leaves less and less from one count of environment steps to another."""
+    alpha = agent.hyper.init_alpha * float(agent.log_alpha.detach().exp())
+    if not agent.hyper.latent_entropy_decay:
+        return alpha
+    first, last = agent.hyper.latent_entropy_decay
+    steps = agent.hyper.update_every * float(agent.progress)
+    if steps <= first:
+        return alpha
+    return 0.0 if steps >= last else alpha * (1 - (steps - first) / (last - first))
+
+
+@torch.no_grad()
+def latent_loss(agent: RPG, starts: Starts, noise: Tensor, latent_noise: Tensor) -> Tensor:
+    """Minus V(s, z) - α log π(z|s), of which the entropy is exact and z is one draw. # Algorithm 1"""
+    total, size = ZERO, len(latent_noise)
+    for b in range(size):
+        state = dense(agent.world.encode, starts.observation[b])
+        output = dense(agent.latent_policy.net, state)
+        own = Normal(output[: len(output) // 2], output[len(output) // 2 :].exp())
+        latent = own.loc + own.scale * latent_noise[b]
+        values = rollout_values(agent, agent.world, state, latent, noise[:, b], True)[0]
+        value = values[0] if agent.hyper.actor_critic == "first" else min(values)
+        total = total - (value + entropy_weight(agent) * Independent(own, 1).entropy()) / size
     return total
 
 
@@ -221,4 +248,6 @@ def loss(agent: RPG, part: str, data: Any) -> Tensor:
         return math.exp(data.LOG_ALPHA) * (-1.7 - (-data.ACTION)) + ZERO
     if part == "posterior":
         return posterior_loss(agent, data.starts(agent).latent, *data.imagined(agent))
-    return latent_values_loss(agent, data.starts(agent), data.noise(agent))
+    if agent.hyper.latent == "categorical":
+        return latent_values_loss(agent, data.starts(agent), data.noise(agent))
+    return latent_loss(agent, data.starts(agent), data.noise(agent), data.latent_noise(agent))

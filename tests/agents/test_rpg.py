@@ -11,6 +11,7 @@ from torch import nn
 
 from relatent.agents.rpg import RPG, Hyper
 from relatent.nets.noise import gumbel, normal
+from relatent.specs.errors import RelatentError
 from relatent.training.replay import Replay
 from tests.agents.tiny import waves
 from tests.agents.tiny_rpg import ACTION, AGENTS, BATCH, CODE, HORIZON, OBSERVATION, SIZES, build, noise
@@ -120,14 +121,32 @@ def test_z_comes_from_its_prior() -> None:
     assert first_latents(build("code_none"), 9).tolist() == [[1.0]] * 9
 
 
+def test_a_learnt_gaussian_z_comes_from_its_mean_and_deviation() -> None:
+    """N(0, I) before anything was learnt, to the bit; then what the last layer says."""
+    torch.manual_seed(0)
+    agent = build("paper_learnt")
+    assert torch.equal(first_latents(agent, 100), first_latents(build("paper"), 100))
+    mean, std = torch.tensor([0.3, -2.0, 1.0]), torch.tensor([0.5, 1.0, 3.0])
+    with torch.no_grad():
+        agent.latent_policy.net[-1].bias.copy_(torch.cat([mean, std.log()]))
+    found = first_latents(agent, 10_000)
+    assert ((found.mean(0) - mean).abs() < 4.5 * std / 100).all()
+    assert ((found.var(0) / std**2 - 1).abs() < 4.5 * 0.02**0.5 / 10).all()
+
+
+def test_a_decay_that_does_not_begin_before_it_ends_is_refused() -> None:
+    with pytest.raises(RelatentError, match=r"^latent_entropy_decay: \[3.0, 2.0\], expected \[\] or \[first, last\]"):
+        build("paper_learnt", latent_entropy_decay=(3.0, 2.0))
+
+
 @pytest.mark.parametrize("temperature", [0.02, 0.5, 1e4])
 def test_a_categorical_z_comes_from_the_softmax_of_its_values(temperature: float) -> None:
     """Nearly uniform for a high temperature, nearly always the best one for a low one."""
     torch.manual_seed(0)
     agent = build("code_categorical", latent_alpha=temperature)
     with torch.no_grad():
-        agent.latent_values[-1].bias.copy_(torch.tensor([0.3, -0.2, 0.6]))
-        values = agent.latent_values(agent.world.encode(torch.from_numpy(OBSERVED)))
+        agent.latent_policy.values[-1].bias.copy_(torch.tensor([0.3, -0.2, 0.6]))
+        values = agent.latent_policy.values(agent.world.encode(torch.from_numpy(OBSERVED)))
     found = first_latents(agent, 20_000)
     assert set(found.flatten().tolist()) == {0.0, 1.0}
     assert (found.sum(-1) == 1).all()
@@ -173,7 +192,7 @@ def test_one_update_is_due_for_every_five_steps(novelty: float, before: int, aft
     assert agent.updates_due(before, after) == due
 
 
-@pytest.mark.parametrize("name", ["code", "code_categorical", "code_none", "paper"])
+@pytest.mark.parametrize("name", ["code", "code_categorical", "code_learnt", "code_none", "paper"])
 def test_the_novelty_network_learns_first_and_alone(name: str) -> None:
     """Until replay holds more than `update_after` steps; such updates are not counted."""
     agent, generator = build(name, update_after=14), torch.Generator().manual_seed(0)
@@ -182,7 +201,7 @@ def test_the_novelty_network_learns_first_and_alone(name: str) -> None:
         memory = replay(steps, agent)
         batch, draws = agent.draw_update(memory, generator)
         assert batch.seen.shape == (BATCH, OBSERVATION)
-        assert (*batch[1:], *draws) == ((),) * 6
+        assert (*batch[1:], *draws) == ((),) * 7
         assert agent.learn(batch, draws) == {}
         assert agent.updates == 0
         assert agent.phase()[0] is False
@@ -208,7 +227,8 @@ def test_an_update_is_drawn_as_large_as_it_must_be(name: str) -> None:
         assert batch.segments.observation.shape == (BATCH, HORIZON + 1, OBSERVATION)
         assert batch.segments.kept.shape == (BATCH, agent.kept_size)
         assert draws.target.shape == (steps, BATCH, HORIZON, size)
-        policy_due, latent_due = update % 2 == 1, "categorical" in name and update % 3 == 1
+        policy_due = update % 2 == 1
+        latent_due = ("categorical" in name and update % 3 == 1) or ("learnt" in name and policy_due)
         for due, drawn, draw in (
             (policy_due, batch.starts, draws.actor),
             (latent_due, batch.beginnings, draws.beginnings),
@@ -219,12 +239,16 @@ def test_an_update_is_drawn_as_large_as_it_must_be(name: str) -> None:
                 assert drawn.latent.shape == (BATCH, agent.kept_size)
                 assert draw.shape == (steps, BATCH, size)
                 assert not torch.equal(drawn.observation, batch.segments.observation[:, 0])
+        assert (len(draws.latent) > 0) == ("learnt" in name and policy_due)
+        if len(draws.latent):
+            assert draws.latent.shape == (BATCH, agent.kept_size)
+            assert not torch.equal(draws.latent, draws.beginnings[0, :, : agent.kept_size])
         assert agent.phase() == (True, policy_due, latent_due)
         metrics = agent.learn(batch, draws)
         assert all(math.isfinite(float(value)) for value in metrics.values())
 
 
-@pytest.mark.parametrize("name", ["code", "paper_categorical"])
+@pytest.mark.parametrize("name", ["code", "paper_categorical", "paper_learnt"])
 def test_a_saved_agent_goes_on_bit_for_bit(name: str) -> None:
     """With what the novelty bonus is normalised by, and how many updates a ramp has seen."""
     torch.manual_seed(0)
@@ -256,3 +280,20 @@ def test_the_probe_measures_the_cross_entropy_on_imagined_steps() -> None:
     squared = float(kept.square().sum(-1).mean())
     assert values["cross_entropy"] == pytest.approx(math.pi * squared, rel=1e-5)
     assert values["information"] == pytest.approx(1.5 * math.log(3 / squared), rel=1e-4)
+
+
+def test_the_probe_of_a_learnt_gaussian_counts_its_own_entropy() -> None:
+    """z is drawn again with the deviations σ; with a mean of zero for p, the bound is what a Gaussian of the same size
+    says, and the sum of log σ."""
+    agent, std = build("code_learnt", batch=64), torch.tensor([0.2, 0.5, 0.1])
+    with torch.no_grad():
+        for parameter in agent.latent.mean[-1].parameters():
+            parameter.zero_()
+        agent.latent_policy.net[-1].bias[3:] = std.log()
+    values = agent.probe("latent", replay(40, agent), torch.Generator().manual_seed(5))
+    squared = values["cross_entropy"] / math.pi
+    error = math.sqrt(2 * float((std**4).sum()) / 64)  # of the mean of 64 such |z|²
+    assert abs(squared - float((std**2).sum())) < 4.5 * error
+    expected = 1.5 * math.log(3 / squared) + float(std.log().sum())
+    assert values["information"] == pytest.approx(expected, rel=1e-4)
+    assert values["information"] < 0  # one error for all dimensions: z is not known that well, and p knows nothing

@@ -53,7 +53,7 @@ def test_minimising_one_loss_moves_its_own_parameters_only(name: str, part: str)
 
 
 def test_every_parameter_but_the_targets_has_one_optimiser() -> None:
-    for name in ("code", "paper", "code_categorical", "code_none", "code_without_novelty"):
+    for name in ("code", "paper", "code_categorical", "paper_learnt", "code_none", "code_without_novelty"):
         agent = precise(name)
         held = [id(parameter) for part in agent.optimisers for parameter in parameters_of(agent, part)]
         assert len(held) == len(set(held))
@@ -62,8 +62,10 @@ def test_every_parameter_but_the_targets_has_one_optimiser() -> None:
         assert not any(p.requires_grad for key, p in agent.named_parameters() if key.startswith(targets))
 
 
-@pytest.mark.parametrize("part", ["world", "policy", "latent_values", "posterior", "novelty"])
-@pytest.mark.parametrize("name", ["code", "paper", "code_categorical", "paper_categorical"])
+@pytest.mark.parametrize("part", ["world", "policy", "latent_policy", "posterior", "novelty"])
+@pytest.mark.parametrize(
+    "name", ["code", "paper", "code_categorical", "paper_categorical", "code_learnt", "paper_learnt"]
+)
 def test_who_is_reached_by_a_gradient(name: str, part: str) -> None:
     """All that a loss's gradient could move, if an optimiser let it: targets carry none, an actor's state is the
     encoder's without one, and what the policy imagined is given."""
@@ -75,10 +77,12 @@ def test_who_is_reached_by_a_gradient(name: str, part: str) -> None:
     agent.zero_grad()
     loss(agent, part).backward()
     reached = {key.split(".")[0] for key, p in agent.named_parameters() if p.grad is not None}
-    through = {"world": {"world"}, "policy": {"policy", "world", "latent"}, "latent_values": {"latent_values"}}
+    through = {"world": {"world"}, "policy": {"policy", "world", "latent"}, "latent_policy": {"latent_policy"}}
+    if agent.hyper.latent == "learnt_gaussian":
+        through["latent_policy"] |= through["policy"]
     assert reached == {**through, "posterior": {"latent"}, "novelty": {"novelty"}}[part]
     without = {key for key, p in agent.named_parameters() if p.grad is None}
-    if part == "policy":
+    if part in ("policy", "latent_policy"):
         assert {key for key in without if key.startswith("world.encode")}
     if part == "novelty":
         assert {key for key in without if key.startswith("novelty.target")}
@@ -158,11 +162,11 @@ def test_the_target_world_follows_after_every_second_update(tau: float) -> None:
                 torch.testing.assert_close(new, old + tau * (world - old), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["code", "code_categorical", "code_none"])
+@pytest.mark.parametrize("name", ["code", "code_categorical", "code_learnt", "code_none"])
 @pytest.mark.parametrize("update", [1, 2, 3, 4])
 def test_what_an_update_moves(name: str, update: int) -> None:
     """The policy, alpha and p(z|s, a) at the first and every second one, targets at the others, π(z|s) at the first and
-    every third of this agent; novelty and world always."""
+    every third of this agent where z is a category, else with the policy; novelty and world always."""
     agent = build(name).double()
     agent.updates = update
     before = state_of(agent)
@@ -173,8 +177,8 @@ def test_what_an_update_moves(name: str, update: int) -> None:
         expected |= {"policy", "log_alpha"} | ({"latent"} if name != "code_none" else set())
     else:
         expected |= {"target_world"}
-    if update % 3 == 1 and name == "code_categorical":
-        expected |= {"latent_values"}
+    if (update % 3 == 1 and name == "code_categorical") or (update % 2 == 1 and name == "code_learnt"):
+        expected |= {"latent_policy"}
     assert moved == expected
     assert {"novelty_loss", "state_loss", "reward_loss", "value_loss", "value"} <= metrics.keys()
     assert ("policy_loss" in metrics) == ("entropy" in metrics) == ("alpha" in metrics) == (update % 2 == 1)

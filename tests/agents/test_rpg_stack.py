@@ -13,7 +13,7 @@ from tests.agents.tiny_rpg import HORIZON, OBSERVATION, build, given, noise, seg
 from tests.training.test_stack import assert_same
 
 SEEDS = 3
-KINDS = ["code", "paper", "code_categorical", "paper_none", "paper_mixture", "code_soft_mixture"]
+KINDS = ["code", "paper", "code_categorical", "paper_learnt", "paper_none", "paper_mixture", "code_soft_mixture"]
 
 
 def agents(name: str, **changes: Any) -> list[Any]:
@@ -38,7 +38,9 @@ def update(together: Stack, alone: list[Any], number: int) -> tuple[list[dict], 
     return mine, together.learn([batch for batch, _ in data], [draws for _, draws in data])
 
 
-@pytest.mark.parametrize("name", ["code", "paper_categorical", "code_soft_mixture", "code_ramp"])
+@pytest.mark.parametrize(
+    "name", ["code", "paper_categorical", "code_learnt", "paper_learnt", "code_soft_mixture", "code_ramp"]
+)
 def test_twenty_updates_as_one(name: str) -> None:
     """Metrics, parameters, moments, targets, and the novelty network's mean and variance. Gradients are clipped to a
     norm that every seed exceeds by a different factor; an update without a world's segments comes first."""
@@ -107,7 +109,7 @@ def test_acting_as_one_at_the_beginning_and_later(name: str) -> None:
                 assert torch.equal(belief, beliefs[seed])
             kept = stack.agents[seed].keep(belief)
             assert kept.shape == (alone[seed].kept_size,)
-        if alone[0].hyper.latent == "gaussian":
+        if alone[0].hyper.latent in ("gaussian", "learnt_gaussian"):
             assert len({tuple(belief.tolist()) for _, belief in chosen}) == SEEDS
         beliefs = [belief for _, belief in chosen]
 

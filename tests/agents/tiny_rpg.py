@@ -71,6 +71,8 @@ AGENTS: dict[str, dict[str, Any]] = {
     "paper": PAPER,
     "code_categorical": {**CODE, "latent": "categorical"},
     "paper_categorical": {**PAPER, "latent": "categorical"},
+    "code_learnt": {**CODE, "latent": "learnt_gaussian"},
+    "paper_learnt": {**PAPER, "latent": "learnt_gaussian", "latent_entropy_decay": (8.0, 48.0)},  # at 20 steps
     "code_none": {**CODE, "latent": "none"},
     "paper_none": {**PAPER, "latent": "none"},
     "code_mixture": {**CODE, "latent": "none", "policy": "mixture"},
@@ -80,7 +82,7 @@ AGENTS: dict[str, dict[str, Any]] = {
     "code_without_novelty": {**CODE, "novelty": 0.0},
     "code_ramp": {**CODE, "novelty": 0.0, "reward_ramp": (0.1, 2.0, 12.0)},
 }
-PARTS = ("novelty", "world", "policy", "alpha", "posterior", "latent_values")
+PARTS = ("novelty", "world", "policy", "alpha", "posterior", "latent_policy")
 
 
 def build(name: str, **changes: Any) -> RPG:
@@ -144,6 +146,11 @@ def noise(agent: RPG, *between: int, phase: float = 0.7) -> Tensor:
     return 1.5 * waves((steps, BATCH, *between, agent.policy.noise_size), phase)
 
 
+def latent_noise(agent: RPG, phase: float = 0.8) -> Tensor:
+    """Of z where episodes begin."""
+    return 1.5 * waves((BATCH, agent.latent.size), phase)
+
+
 def imagined(agent: RPG, phase: float = 3.5) -> tuple[Tensor, Tensor]:
     """States and actions of an imagined rollout."""
     return waves((HORIZON, BATCH, agent.hyper.state), phase), waves((HORIZON, BATCH, ACTION), phase + 1)
@@ -154,7 +161,7 @@ def given(agent: RPG, phase: float = 0.0) -> tuple[WorldBatch, Noise]:
     anywhere, beginnings = starts(agent, phase + 1.5), starts(agent, phase + 4.5)
     batch = WorldBatch(seen(phase + 2.5), segments(agent, phase + 0.5), anywhere, beginnings)
     of_policy = noise(agent, phase=phase + 0.9), noise(agent, phase=phase + 1.1)
-    return batch, Noise(noise(agent, HORIZON, phase=phase + 0.7), *of_policy)
+    return batch, Noise(noise(agent, HORIZON, phase=phase + 0.7), *of_policy, latent_noise(agent, phase + 1.3))
 
 
 def loss(agent: RPG, part: str) -> Tensor:
@@ -169,7 +176,9 @@ def loss(agent: RPG, part: str) -> Tensor:
         return agent.alpha_loss(torch.tensor(-1.7, dtype=torch.float64))
     if part == "posterior":
         return agent.posterior_loss(starts(agent).latent, *imagined(agent))
-    return agent.latent_values_loss(starts(agent), noise(agent))
+    if agent.hyper.latent == "categorical":
+        return agent.latent_values_loss(starts(agent), noise(agent))
+    return agent.latent_loss(starts(agent), noise(agent), latent_noise(agent))
 
 
 CASES = [(name, part) for name in AGENTS for part in PARTS if part in precise(name).optimisers]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from relatent.figures.check import check
-from relatent.figures.draw import KINDS, draw
+from relatent.figures.draw import draw, draw_kind
 from relatent.figures.drawing import read_drawing
 from relatent.figures.gather import gather, read_gathered
 from relatent.figures.style import print_style
@@ -99,7 +99,7 @@ def drawing_of(**changes: Any) -> dict[str, Any]:
 def page_of(kind: str, parquet: Path, drawing: dict[str, Any], verdicts: dict[str, Any]) -> tuple[str, list[str]]:
     """All words of a figure, and what is written beyond its page. Of ticks, those that are algorithms' names."""
     with print_style():
-        figure, _ = KINDS[kind](read_gathered(parquet), read_drawing(drawing), verdicts)
+        figure, _ = draw_kind(kind)(read_gathered(parquet), read_drawing(drawing), verdicts)
         figure.savefig(parquet.with_name("figure.png"), dpi=50)
         page, named = figure.bbox, set(drawing["labels"].values())
         ticks = [tick for one in figure.axes for tick in one.get_yticklabels() if tick.get_text() in named]

@@ -4,9 +4,11 @@ import csv
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import matplotlib
 import numpy as np
@@ -15,11 +17,12 @@ import pytest
 import torch
 
 from relatent.figures.check import check
-from relatent.figures.draw import KINDS, draw
+from relatent.figures.draw import draw, draw_kind
 from relatent.figures.drawing import read_drawing
 from relatent.figures.gather import gather, read_gathered
 from relatent.figures.style import APPEARANCES, SPARE, appearances, print_style
 from relatent.specs.catalog import Catalog
+from relatent.specs.figure import Kind
 from relatent.training.record import NotANumber, Record
 
 from .conftest import drawing_of
@@ -51,7 +54,9 @@ def figure(tmp_path: Path, run_list) -> Callable[..., Path]:
 def texts(drawing: dict[str, Any], parquet: Path, root: Path) -> str:
     """All words of a figure, in one line."""
     with print_style():
-        drawn, _ = KINDS[drawing["kind"]](read_gathered(parquet), read_drawing(drawing), check(parquet, drawing, root))
+        drawn, _ = draw_kind(drawing["kind"])(
+            read_gathered(parquet), read_drawing(drawing), check(parquet, drawing, root)
+        )
         found = drawn.findobj(matplotlib.text.Text)
         return " ".join(" ".join(text.get_text() for text in found if text.get_text()).split())
 
@@ -83,7 +88,7 @@ def test_the_csv_holds_the_band_that_is_drawn(tmp_path: Path, figure, make_run, 
     assert table["band"].tolist() == pytest.approx([band] * 2, nan_ok=True)
     gathered = read_gathered(tmp_path / "x.parquet")
     with print_style():
-        drawn, _ = KINDS["learning_curve"](gathered, read_drawing(drawing), check(tmp_path / "x.parquet", drawing))
+        drawn, _ = draw_kind("learning_curve")(gathered, read_drawing(drawing), check(tmp_path / "x.parquet", drawing))
     (polygon,) = [found for panel in drawn.axes for found in panel.collections if len(found.get_paths()) <= 1]
     corners = np.concatenate([np.empty((0, 2)), *(path.vertices for path in polygon.get_paths())])
     heights = pd.DataFrame(corners, columns=["x", "y"]).groupby("x")["y"].agg(["min", "max"]).to_numpy()
@@ -284,7 +289,7 @@ def test_nothing_is_written_beyond_the_page(tmp_path: Path, figure, four_runs: l
     figure(drawing, [*four_runs, absent])
     parquet = tmp_path / "x.parquet"
     with print_style():
-        drawn, _ = KINDS["learning_curve"](read_gathered(parquet), read_drawing(drawing), check(parquet, drawing))
+        drawn, _ = draw_kind("learning_curve")(read_gathered(parquet), read_drawing(drawing), check(parquet, drawing))
         drawn.savefig(tmp_path / "page.png", dpi=100)
         page = drawn.bbox
         panels = [text for panel in drawn.axes for text in (panel.title, panel.xaxis.label, panel.yaxis.label)]
@@ -324,3 +329,15 @@ def test_numbers_of_the_csv_can_be_read_by_anything(figure, four_runs: list[Path
     rows = list(csv.reader(figure(drawing_of(), four_runs).with_suffix(".csv").open()))
     assert rows[0] == ["task", "algorithm", "band", "frames", "seeds", "mean", "low", "high", "seed_0", "seed_1"]
     assert all(re.fullmatch(r"-?[\d.e+-]+", cell) for row in rows[1:] for cell in row[3:])
+
+
+def test_every_kind_of_figure_has_a_module() -> None:
+    assert all(callable(draw_kind(kind)) for kind in get_args(Kind))
+
+
+def test_drawing_curves_reads_no_torch() -> None:
+    """Nor scipy.stats: each figure is drawn by its own process, which took longer to read them than to draw."""
+    script = "import sys; from relatent.figures import check, draw; draw.draw_kind('learning_curve')"
+    script += "; print([name for name in ('torch', 'scipy.stats', 'pandas') if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "['pandas']"

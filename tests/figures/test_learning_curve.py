@@ -12,7 +12,7 @@ from scipy import stats
 
 from relatent.envs.maze import random_walk
 from relatent.figures.check import check
-from relatent.figures.draw import KINDS
+from relatent.figures.draw import draw_kind
 from relatent.figures.drawing import read_drawing
 from relatent.figures.gather import read_gathered, write_gathered
 from relatent.figures.series import bin_width, curves, seed_values
@@ -54,7 +54,7 @@ def drawn(tmp_path: Path) -> Callable[..., tuple[matplotlib.figure.Figure, pd.Da
         drawing = read_drawing(drawing_of(**given))
         found = check(tmp_path / "x.parquet", drawing, tmp_path)
         with print_style():
-            figure, plotted = KINDS[drawing.kind](read_gathered(tmp_path / "x.parquet"), drawing, found)
+            figure, plotted = draw_kind(drawing.kind)(read_gathered(tmp_path / "x.parquet"), drawing, found)
         return figure, plotted, found
 
     return make

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection, QuadMesh
 
 from relatent.envs import maze
 from relatent.figures.check import check
-from relatent.figures.draw import KINDS
+from relatent.figures.draw import draw_kind
 from relatent.figures.drawing import read_drawing
 from relatent.figures.gather import gather, read_gathered
 from relatent.figures.maze import SHOWN, median_seed, positions, run_of
@@ -53,7 +53,7 @@ def parquet(tmp_path: Path, make_run, run_list) -> Path:
 
 def drawn(parquet: Path, described: dict[str, Any]) -> tuple[matplotlib.figure.Figure, Any]:
     with print_style():
-        return KINDS["maze"](read_gathered(parquet), read_drawing(described), check(parquet, described))
+        return draw_kind("maze")(read_gathered(parquet), read_drawing(described), check(parquet, described))
 
 
 def test_the_run_that_is_shown_is_the_median_one(parquet: Path) -> None:

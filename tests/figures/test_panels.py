@@ -105,3 +105,31 @@ def test_algorithms_side_by_side(drawn: Drawn) -> None:
 def test_what_was_not_recorded_is_named(drawn: Drawn, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RelatentError, match=message):
         drawn(CURVE | changes)
+
+
+def test_how_fast_training_is_says_where(tmp_path: Path, make_run: Any, run_list: Any) -> None:
+    """The simulator takes 10 ms a frame, acting 8 ms once the agent acts, updates 1 s once it learns."""
+    spec = {
+        "hyper": {"update_every": 50, "updates": 5, "update_after": 990},
+        "training": {"random_frames": 500, "eval_every": 1000},
+    }
+    spent = {"environment": 10.0, "act": 4.0, "update": 50.0, "evaluation": 99.0}
+    runs = [
+        make_run(name, "reacher_easy", seed, {1000: [0.0]}, spec={**spec, "seed": seed}, phase_seconds=spent)
+        for name in ("smac", "sac")
+        for seed in range(2)
+    ]
+    panel = {"title": "Speed", "x": "algorithms", "y": {"frames_per_second": ""}, "y_label": "frames a second"}
+    drawing = drawing_of(kind="panels", budget=PAPER, panels=[panel], seeds_wanted=2)
+    parquet = tmp_path / "x.parquet"
+    gather(run_list(runs), parquet)
+    verdicts = check(parquet, drawing, tmp_path)
+    draw(parquet, drawing, verdicts, tmp_path / "figure")
+    words, beyond = page_of("panels", parquet, drawing, verdicts)
+    assert list(pd.read_csv(tmp_path / "figure.csv")["mean"]) == pytest.approx([1 / 1.018] * 2)
+    assert "all runs on a processor." in words
+    assert beyond == []
+
+
+def test_other_panels_name_no_machine(drawn: Drawn) -> None:
+    assert "a processor" not in drawn(CURVE)[1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from relatent.nets.image import ImageDecoder, ImageEncoder, scaled
+from relatent.nets.image import ImageDecoder, ImageEncoder, ShrinkingEncoder, scaled, unit
 from relatent.specs.errors import RelatentError
 from tests.agents.checks import assert_gradients_agree
 from tests.agents.tiny import waves
@@ -84,6 +84,25 @@ def test_images_are_encoded_as_the_weights_say(side: int, depth: int) -> None:
         expected = encode_image(encoder, seen[row, 0].numpy())
         np.testing.assert_allclose(found[row, 0].detach().numpy(), expected, rtol=1e-11, atol=1e-13)
         assert 0 < (expected > 0).mean() < 1
+
+
+@pytest.mark.parametrize(("side", "sides"), [(16, [5, 1]), (64, [29, 13, 6, 2])])
+def test_stacked_pictures_are_encoded_as_the_weights_say(side: int, sides: list[int]) -> None:
+    """Two pictures, six colours, with kernels of falling size."""
+    encoder = wavy(ShrinkingEncoder((6, side, side), 2))
+    between: list[int] = []
+    for layer in encoder.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda _, __, image: between.append(image.shape[-1]))
+    seen = torch.cat([images((2, 1), side, 0.3), images((2, 1), side, 1.3)], dim=-3)
+    found = encoder(seen)
+    assert between == sides
+    assert found.shape == (2, 1, encoder.embed_size) == (2, 1, 2 * sides[-1] ** 2)
+    for row in range(2):
+        expected = encode_image(encoder, seen[row, 0].numpy(), least=0.0)
+        np.testing.assert_allclose(found[row, 0].detach().numpy(), expected, rtol=1e-11, atol=1e-13)
+        assert (expected > 0).any()
+    assert unit(torch.tensor([0, 51, 255], dtype=torch.uint8), torch.float64).tolist() == [0, pytest.approx(0.2), 1]
 
 
 @pytest.mark.parametrize(("side", "depth"), [(16, 2), (64, 1)])

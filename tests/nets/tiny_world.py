@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from relatent.nets.image import ImageDecoder, ImageEncoder, scaled
+from relatent.nets.image import Convolutions, ImageDecoder, ImageEncoder, scaled
 from relatent.nets.latent_world import elu
 from relatent.nets.mlp import mlp
 from relatent.nets.rssm import RSSM, WorldModel
@@ -193,9 +193,9 @@ def spread(weight: Array, bias: Array, image: Array) -> Array:
     return result
 
 
-def encode_image(encoder: ImageEncoder, image: Array) -> Array:
-    """Of bytes (3, side, side)."""
-    values, layers = image.astype(np.float64) / 255 - 0.5, arrays(encoder)
+def encode_image(encoder: Convolutions, image: Array, least: float = -0.5) -> Array:
+    """Of bytes (colours, side, side), of which 0 becomes `least`."""
+    values, layers = image.astype(np.float64) / 255 + least, arrays(encoder)
     for weight, bias in zip(layers[::2], layers[1::2], strict=True):
         values = np.maximum(convolve(weight, bias, values), 0)
     return values.reshape(-1)

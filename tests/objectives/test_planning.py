@@ -35,6 +35,7 @@ def test_an_iteration_by_hand() -> None:
     plan = searched(value, column(0.3)[:, 0], [(column(0.1, -0.2, 0.4), marker)], column(0.9))
     torch.testing.assert_close(seen[0][0], column(0.5, -0.1, 1.0, 0.9))
     assert seen[0][1] is marker
+    torch.testing.assert_close(plan.sequences, seen[0][0])
     torch.testing.assert_close(plan.elites, column(1.0, -0.1))
     torch.testing.assert_close(plan.log_weights.exp(), torch.tensor([2 / 3, 1 / 3], dtype=torch.float64))
     centre = 2 / 3 - 0.1 / 3

@@ -1,6 +1,7 @@
 """The real configuration: what it promises to figures, to trained runs and to people."""
 
 import json
+from typing import get_args
 
 import jsonschema
 import pandas as pd
@@ -11,6 +12,7 @@ from relatent.agents import AGENTS
 from relatent.figures.drawing import read_drawing
 from relatent.figures.reference import band, read_reference, rows_for
 from relatent.specs.catalog import Catalog
+from relatent.specs.figure import Kind
 from relatent.specs.hyper import hyper_fields, modules
 from relatent.specs.schema import FOLDER, schemas
 from relatent.specs.tasks import DMC_TASKS
@@ -22,29 +24,51 @@ FIGURES = [
     *("alm_fig14", "alm_fig15", "alm_fig16", "alm_fig17", "alm_fig18", "alm_fig19", "alm_fig20", "alm_table5"),
     *("alm_bounds", "alm_fig6", "alm_classifierodds"),
     *("inference_e1", "inference_e2", "inference_e3", "inference_e4", "inference_e5", "inference_e6", "inference_e7"),
-    *("rpg_fig1b", "rpg_fig5", "rpg_fig8a", "rpg_fig8b", "rpg_fig8c", "rpg_fig8d", "rpg_fig8e", "rpg_fig6", "rpg_fig7"),
-    *("rpg_fig9", "rpg_fig11", "rpg_fig12", "rpg_fig13", "rpg_fig2", "rpg_fig4", "rpg_fig4ablations", "rpg_table2"),
+    *("rpg_fig1b", "rpg_fig5", "rpg_fig8a", "rpg_fig8b", "rpg_fig8c", "rpg_fig8d", "rpg_fig8e", "rpg_fig6"),
+    *("rpg_fig6paper", "rpg_fig7", "rpg_fig9", "rpg_fig10", "rpg_fig11", "rpg_fig12", "rpg_fig13", "rpg_fig2"),
+    *("rpg_fig4", "rpg_fig4ablations", "rpg_corner", "rpg_table2"),
     *("smac_fig3", "smac_fig4", "smac_fig5a", "smac_fig5b", "smac_fig7", "smac_fig9", "smac_fig10", "smac_fig11"),
     *("smac_beta", "smac_entropy", "smac_table1", "smac_fig6", "smac_fig12"),
     *("smac_efficiency", "smac_slaccurves", "smac_corner"),
 ]
-PLANNED = {"rpg_fig13"}
 LEFT_OUT = [
+    "alm_fig5b",
+    "alm_fig5c",
     "alm_fig8",
     "alm_fig9",
     "alm_fig10a",
     "alm_fig10b",
     "alm_fig10c",
+    "alm_fig11",
+    "alm_fig12",
+    "alm_fig13",
     "alm_fig14",
-    "alm_fig17",
+    "alm_fig15",
+    "alm_fig16",
+    "alm_fig18",
+    "alm_fig19",
+    "alm_table5",
+    "rpg_fig8a",
+    "rpg_fig8b",
+    "rpg_fig8c",
+    "rpg_fig8d",
+    "rpg_fig8e",
+    "rpg_fig6paper",
+    "rpg_fig7",
     "rpg_fig9",
+    "rpg_fig12",
+    "smac_fig4",
+    "smac_fig5a",
     "smac_fig5b",
     "smac_fig9",
     "smac_fig10",
+    "smac_beta",
     "smac_fig12",
+    "smac_efficiency",
     "smac_slaccurves",
+    "smac_corner",
 ]
-"""Ready figures that show nothing new but their tasks: CI does not draw them."""
+"""Ready figures that need no other code than those before them: CI does not draw them, but builds their algorithms."""
 BUDGETS = ["smoke", "demo", "laptop", "paper"]
 
 
@@ -56,16 +80,15 @@ def catalog() -> Catalog:
 def test_figures_and_budgets(catalog: Catalog) -> None:
     assert list(catalog.figures) == FIGURES
     assert list(catalog.budgets) == BUDGETS
-    assert catalog.ready == [name for name in FIGURES if name not in PLANNED]
+    assert catalog.ready == FIGURES
 
 
-def test_what_ci_draws_shows_every_algorithm_and_every_kind(catalog: Catalog) -> None:
-    drawn, ready = (
-        {(entry.paper, name) for entry in entries for name in entry.figure.data.algorithms}
-        | {("", entry.figure.kind) for entry in entries}
-        for entries in ([catalog.figures[name] for name in names] for names in (catalog.covering, catalog.ready))
-    )
+def test_what_ci_draws_needs_all_code(catalog: Catalog) -> None:
+    drawn, ready = (set().union(*map(catalog.shown, names)) for names in (catalog.covering, catalog.ready))
     assert drawn == ready
+    assert {kind for part, kind in drawn if part == "kind"} == set(get_args(Kind))
+    files = {path.stem for path in (ROOT / "src/relatent/agents").glob("[a-z]*.py")}
+    assert {agent for part, agent in drawn if part == "agent"} == files
     assert [name for name in catalog.ready if name not in catalog.covering] == LEFT_OUT
 
 
@@ -139,7 +162,7 @@ CHEAP = {
 }
 CHEAP |= {"small_processes", "shifted_rewards", "gaussian_pairs"}
 CHEAP |= {"linear_agents", "small_pomdps", "distracted_point", "uneven_plane", "noisy_line"}
-CHEAP |= {"gap_maze", "ant_push", "cheetah_back", "half_cheetah"}
+CHEAP |= {"gap_maze", "ant_push", "cheetah_back", "half_cheetah", "one_block_pixels"}
 
 
 def test_smoke_is_one_cheap_run_an_algorithm(catalog: Catalog) -> None:
@@ -181,7 +204,7 @@ def test_every_sentence_of_the_paper_is_judged_somewhere(catalog: Catalog) -> No
     for name, entry in catalog.figures.items():
         ids = [claim.id for claim in entry.figure.claims]
         assert len(ids) == len(set(ids))
-        assert ids or name in ("smac_entropy", "rpg_fig12")  # the paper says nothing of the latter
+        assert ids or name in ("smac_entropy", "rpg_fig10", "rpg_fig12")  # the paper says nothing of the last two
 
 
 def test_table_1_is_there_in_full() -> None:

@@ -85,6 +85,16 @@ def test_a_budget_leaves_alone_what_is_fixed(tmp_path: Path) -> None:
     assert spec(tmp_path, paper, budget="small")["hyper"]["size"] == 8
 
 
+def test_a_budget_leaves_alone_what_an_algorithm_does_not_set(tmp_path: Path) -> None:
+    """So that it may reduce what only some algorithms of an agent have, and all others' runs keep their names."""
+    budgets = BUDGETS.replace("{size: 2}", "{size: 2, sizes: [1]}")
+    other = PAPER.replace("  two:\n", "  three: {like: one, label: Three, hyper: {sizes: [4, 5]}}\n  two:\n")
+    assert "sizes" not in spec(tmp_path, other, budgets, "small")["hyper"]
+    paper = PAPER.replace("hyper: {size: 8, lr", "hyper: {size: 8, sizes: [4, 5], lr")
+    assert spec(tmp_path, paper, budgets)["hyper"]["sizes"] == [4, 5]
+    assert spec(tmp_path, paper, budgets, "small")["hyper"]["sizes"] == [1]
+
+
 def test_a_budget_reduces_the_protocol(tmp_path: Path) -> None:
     budgets = BUDGETS.replace("frames: 100", "frames: 500\n    evaluations: 5\n    eval_episodes: 1")
     training = {"frames": 500, "random_frames": 50, "eval_every": 100, "eval_episodes": 1}

@@ -143,6 +143,12 @@ PAPER_MISTAKES = {
         "figures.b.panels: expected at least one for the kind panels and none for others, got panels",
         "  b:",
     ),
+    "pictures that no run records": (
+        "kind: learning_curve\n    title: The second",
+        "kind: pictures\n    title: The second",
+        "figures.b.data: expected pictures among the probes, as the figure's kind shows them",
+        "    data: {algorithms: [two], tasks: both}",
+    ),
     "panel of another algorithm": (
         "kind: learning_curve\n    title: The second",
         "panels: [{title: P, y: {m: ''}, y_label: m, algorithms: [one]}]\n    kind: panels\n    title: The second",
@@ -217,6 +223,12 @@ PAPER_MISTAKES = {
 }
 
 BUDGET_MISTAKES = {
+    "a budget's value that no algorithm has": (
+        "first: {size: 2}",
+        "first: {bold: true}",
+        "budgets.small.hyper.first: unknown value of any algorithm of first 'bold', "
+        "expected one of gamma, kind, lr, size, tau",
+    ),
     "negative budget": ("frames: 100", "frames: -100", "budgets.small.frames: should be greater than 0, got -100"),
     "misspelt key": (
         "frames: 100",

@@ -168,3 +168,13 @@ def test_the_sentinel_names_what_it_vouches_for(tmp_path: Path) -> None:
     sentinel = json.loads((tmp_path / "state-000000000012.json").read_text())
     assert set(sentinel) == {"spec", "position", "sha256", "replay_rows", "replay_crc32"}
     assert sentinel["replay_rows"] == replay.rows
+
+
+def test_a_checkpoint_of_code_with_other_parts_is_refused(tmp_path: Path) -> None:
+    replay = filled(100, [4])
+    Checkpoint(tmp_path, {"part": torch.nn.Linear(2, 1)}, replay, 0.0).save({"frames": 4})
+    renamed = Checkpoint(tmp_path, {"part": torch.nn.Sequential(torch.nn.Linear(2, 1))}, filled(100, []), 0.0)
+    with pytest.raises(RelatentError, match=r'other parts in this code .*Missing key.* "0.weight".*remove the folder'):
+        renamed.load()
+    with pytest.raises(RelatentError, match=r"other parts in this code \('world'\)"):
+        Checkpoint(tmp_path, {"world": torch.nn.Linear(2, 1)}, filled(100, []), 0.0).load()

@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from relatent.specs.errors import RelatentError
 from relatent.training import train as training
+from relatent.training.acceleration import Acceleration
 from relatent.training.checkpoint import Checkpoint
+from relatent.training.replay import Replay
+from relatent.training.seeds import Stream, generator
+from relatent.training.session import prepare
 from tests.agents.tiny_rpg import AGENTS, SIZES
 from tests.training.specs import stop_and_continue, stop_at
 
@@ -37,15 +42,22 @@ def spec(name: str, **hyper: Any) -> dict[str, Any]:
     }
 
 
+def planned(random_frames: int) -> dict[str, Any]:
+    """Without z, and by plans after so many random actions."""
+    made = spec("code_none", plan_iterations=2, plan_samples=20, plan_elites=4)
+    made["training"] |= {"random_frames": random_frames}
+    return made
+
+
 def assert_same(one: Path, two: Path) -> None:
     for name in ("returns.csv", "probes.npz"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["code", "paper_categorical"])
-def test_stopped_twice_it_writes_the_same_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the middle of episodes, which are played again; before the world learns, and after."""
-    stop_and_continue(spec(name), tmp_path, (ROUND + 54, 3 * ROUND + 6), monkeypatch)
+@pytest.mark.parametrize("made", [spec("code"), spec("paper_categorical"), spec("paper_learnt"), planned(ROUND + 60)])
+def test_stopped_twice_it_writes_the_same_files(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of episodes, which are played again; before the world learns, and after; among random actions."""
+    stop_and_continue(made, tmp_path, (ROUND + 54, 3 * ROUND + 6), monkeypatch)
     assert_same(tmp_path / "pieces", tmp_path / "whole")
 
     rows = (tmp_path / "whole/returns.csv").read_text().splitlines()[1:]
@@ -58,6 +70,18 @@ def test_stopped_twice_it_writes_the_same_files(name: str, tmp_path: Path, monke
     assert 0.9 * FRAMES < probes["visits"].sum() <= FRAMES  # a step may end on a border of cells, which is no cell
     assert probes["positions"].shape == (3 * 50, 2)
     assert np.isfinite(probes["latent_cross_entropy"]).all()
+
+
+def test_it_does_so_with_pictures_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 20 steps an episode; bytes and numbers of replay return from its file."""
+    told = {"frames": 9 * 20 * LANES, "eval_every": 3 * 20 * LANES, "parallel_envs": LANES}
+    given = spec("code", picture_channels=2, update_after=2 * 20 * LANES)
+    of_pictures = {"env": {"suite": "corner", "task": "corner"}, "probes": ["latent"]}
+    whole = {**given, **of_pictures, "training": {**given["training"], **told}}
+    stop_and_continue(whole, tmp_path, (3 * 20 * LANES + 9, 6 * 20 * LANES + 21), monkeypatch)
+    assert_same(tmp_path / "pieces", tmp_path / "whole")
+    found = np.load(tmp_path / "whole/probes.npz")["latent_cross_entropy"]
+    assert len(set(found.tolist())) == len(found) == 3  # it learns between evaluations
 
 
 def test_a_small_replay_loses_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +111,20 @@ def test_no_step_is_taken_without_z(tmp_path: Path) -> None:
     random["training"] |= {"random_frames": 50}
     with pytest.raises(RelatentError, match="random_frames"):
         training.train(random, tmp_path / "run")
+
+
+def test_random_actions_have_the_z_that_is_a_constant(tmp_path: Path) -> None:
+    """It stands beside every transition, of which the first ones are uniform, as no action of the policy or a plan can
+    tell; they come from the episode's own generator, and the agent begins in the middle of an episode."""
+    session = prepare(planned(ROUND + 60), tmp_path, 1e9, Acceleration())
+    session.train(session.agent, keep=False, batched_with=[])
+    assert isinstance(session.replay, Replay)
+    assert len(session.replay) == FRAMES
+    stored = session.replay.segments(torch.arange(FRAMES), 1)
+    assert stored.kept.tolist() == [[1.0]] * FRAMES
+    steps_at_random = [50] * LANES + [20] * LANES + [0] * 2 * LANES
+    for number, count in enumerate(steps_at_random):
+        stream = generator(0, Stream.TRAINING_ACTIONS, number)
+        uniform = torch.stack([2 * torch.rand(2, generator=stream) - 1 for _ in range(50)])
+        same = (stored.action[50 * number : 50 * (number + 1), 0] == uniform).all(-1)
+        assert same.tolist() == [True] * count + [False] * (50 - count)

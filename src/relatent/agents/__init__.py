@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from relatent.nets.observation import observation_of
+from relatent.specs.errors import RelatentError
+
 AGENTS = {
     "sac": "SAC",
     "td3": "TD3",
@@ -33,9 +36,13 @@ def agent_class(name: str) -> Any:
 
 
 def make_agent(name: str, hyper: Mapping[str, Any], observation_shape: tuple[int, ...], action_size: int) -> Any:
-    """An agent for observations and actions of these sizes, its weights drawn from PyTorch's own randomness."""
+    """An agent for observations and actions of these sizes, its weights drawn from PyTorch's own randomness. Raises
+    RelatentError where it is to see pictures and cannot."""
     kind = agent_class(name)
-    seen = observation_shape if kind.learns_from == "episodes" else observation_shape[0]
+    seen = observation_of(observation_shape)
+    if not isinstance(seen, int) and not kind.sees_pictures:
+        raise RelatentError(f"agent {name!r} sees vectors only, and its task gives pictures, {observation_shape}")
+    seen = observation_shape if kind.learns_from == "episodes" else seen
     return kind(seen, action_size, hyper_class(name)(**hyper))
 
 

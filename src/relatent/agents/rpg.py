@@ -14,23 +14,25 @@ is a hyperparameter here, and docs/rpg.md lists them.
 from collections.abc import Hashable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relatent.nets.batch import Segments, Starts, WorldBatch
-from relatent.nets.imagination import Rollout, imagine
-from relatent.nets.latent_variable import LATENTS, Latent
-from relatent.nets.latent_world import LatentWorld, two_layers
+from relatent.nets.latent_policy import LATENT_POLICIES
+from relatent.nets.latent_variable import LATENTS
+from relatent.nets.latent_world import LatentWorld
 from relatent.nets.learner import move_towards
-from relatent.nets.noise import gumbel, normal
+from relatent.nets.observation import Observation
 from relatent.nets.policies import POLICIES
-from relatent.objectives.novelty import NoveltyLearner
-from relatent.objectives.rollout_value import length_weights, rollout_value
-from relatent.objectives.schedules import two_segments
+from relatent.objectives.latent_rollouts import LatentRollouts
+from relatent.objectives.planned_action import draw_plan_noise, planned_action
+from relatent.objectives.rollout_value import length_weights
+from relatent.objectives.schedules import check_span, two_segments
+from relatent.specs.errors import RelatentError
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Hyper:
     """Units of each hidden layer and of the recurrent state."""
     state: int
     """Numbers in a latent state s."""
-    latent: Literal["gaussian", "categorical", "none"]
-    """Kind of z; without any the agent is model-based SAC."""
+    latent: Literal["gaussian", "learnt_gaussian", "categorical", "none"]
+    """Kind of z, and whether π(z|s) is learnt; without any the agent is model-based SAC."""
     latent_size: int
     """Dimensions or categories of z."""
     posterior_std: float
@@ -101,6 +103,24 @@ class Hyper:
     """Temperature of π(z|s) of a categorical z, a softmax of learnt values."""
     latent_every: int
     """Updates for each one of π(z|s) of a categorical z."""
+    latent_entropy_decay: tuple[float, ...] = ()
+    """(first, last) in agent steps: the weight of a learnt Gaussian π(z|s)'s entropy falls to zero; () keeps it."""
+    picture_channels: int = 0
+    """Of each convolution that sees pictures; vectors have none."""
+    plan_iterations: int = 0
+    """Of a search for a plan, by which the agent acts; with none it acts by its policy."""
+    plan_samples: int = 0
+    """Plans drawn in each iteration."""
+    plan_policy_share: float = 0.0
+    """Plans of the policy that take part, as a share of those drawn."""
+    plan_elites: int = 0
+    """Best plans of an iteration."""
+    plan_temperature: float = 0.0
+    """Factor of values in the elites' weights."""
+    plan_momentum: float = 0.0
+    """What a plan's mean keeps of itself in an iteration."""
+    plan_min_std: float = 0.0
+    """Least deviation of a plan."""
 
 
 class Noise(NamedTuple):
@@ -112,6 +132,8 @@ class Noise(NamedTuple):
     """Of the policy in rollouts from anywhere, (steps, B, noise_size)."""
     beginnings: Any = ()
     """Of the policy in rollouts from where episodes begin, (steps, B, noise_size)."""
+    latent: Any = ()
+    """Of a learnt Gaussian z there, (B, size of z)."""
 
 
 def starts(segments: Segments) -> Starts:
@@ -119,22 +141,25 @@ def starts(segments: Segments) -> Starts:
     return Starts(segments.observation[:, 0], segments.kept)
 
 
-class RPG(NoveltyLearner):
+class RPG(LatentRollouts):
     """The agent."""
 
     period = 2
-    weights: Tensor
-    progress: Tensor
+    sees_pictures = True
 
-    def __init__(self, observation_size: int, action_size: int, hyper: Hyper) -> None:
+    def __init__(self, observation: Observation, action_size: int, hyper: Hyper) -> None:
         super().__init__()
+        if hyper.plan_iterations and hyper.critic == "action_value":
+            raise RelatentError("plan_iterations: a plan ends in a state, expected critic: state_value")
+        check_span("latent_entropy_decay", hyper.latent_entropy_decay)
         self.hyper, self.action_size = hyper, action_size
         inputs = hyper.state + action_size
-        self.latent: Latent = LATENTS[hyper.latent](hyper.latent_size, inputs, hyper.width, hyper.posterior_std)
+        self.latent = LATENTS[hyper.latent](hyper.latent_size, inputs, hyper.width, hyper.posterior_std)
         self.kept_size = self.latent.size
         seen_by_policy = hyper.state + self.latent.size
         seen_by_critic = seen_by_policy + (action_size if hyper.critic == "action_value" else 0)
-        self.world = LatentWorld(observation_size, action_size, hyper.state, hyper.width, seen_by_critic)
+        sizes = action_size, hyper.state, hyper.width, seen_by_critic, hyper.picture_channels
+        self.world = LatentWorld(observation, *sizes)
         self.target_world = deepcopy(self.world).requires_grad_(False)
         self.policy = POLICIES[hyper.policy](seen_by_policy, action_size, hyper.width, hyper.policy_std)
         self.log_alpha = nn.Parameter(torch.zeros(()))  # relative to init_alpha
@@ -146,27 +171,36 @@ class RPG(NoveltyLearner):
         self.optimise("alpha", [self.log_alpha], hyper.lr)
         if hyper.latent != "none":
             self.optimise("posterior", self.latent.parameters(), hyper.lr)
-        if hyper.latent == "categorical":
-            self.latent_values = two_layers(hyper.state, hyper.latent_size, hyper.width)
-            self.optimise("latent_values", self.latent_values.parameters(), hyper.lr, hyper.clip_norm)
-        self.optimise_novelty(observation_size, hyper.lr)
+        latent_policy = LATENT_POLICIES[hyper.latent]
+        self.latent_policy = latent_policy(hyper.state, hyper.latent_size, hyper.width, hyper.latent_alpha)
+        if hyper.latent in ("categorical", "learnt_gaussian"):
+            self.optimise("latent_policy", self.latent_policy.parameters(), hyper.lr, hyper.clip_norm)
+        self.optimise_novelty(observation, hyper.lr, hyper.picture_channels)
 
     # Acting: z is drawn once an episode. The official code evaluates with the same random policy that it trains.
 
-    def choose(self, observation: Tensor, belief: Any, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def choose(self, observation: Tensor, belief: Any, noise: tuple[Any, Tensor]) -> tuple[Tensor, Tensor]:
         state = self.world.encode(observation)
         for_action, for_latent = noise
-        if belief is None and self.hyper.latent == "categorical":
-            for_latent = for_latent + self.latent_values(state) / self.hyper.latent_alpha
-        latent = self.latent.draw(for_latent) if belief is None else belief
+        latent = self.latent.draw(self.latent_policy(state, for_latent)) if belief is None else belief
+        if self.hyper.plan_iterations:
+            value = partial(self.value, self.world, entropy_bonus=False)
+            return planned_action(self.world, self.policy, value, state, latent, for_action, self.hyper), latent
         return self.policy(torch.cat([state, latent], dim=-1), for_action)[0], latent
 
-    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw_action_noise(self, explore: bool, generator: torch.Generator) -> tuple[Any, Tensor]:
         del explore
-        draw = gumbel if self.hyper.latent == "categorical" else normal
-        return self.policy.draw_noise((), generator), draw((self.latent.size,), generator)
+        for_action = (
+            draw_plan_noise(self.policy, self.action_size, self.hyper, generator)
+            if self.hyper.plan_iterations
+            else self.policy.draw_noise((), generator)
+        )
+        return for_action, self.latent_policy.draw_noise((self.latent.size,), generator)
 
-    def keep(self, belief: Tensor) -> np.ndarray:
+    def keep(self, belief: Tensor | None) -> np.ndarray | None:
+        """z. A random action has the constant where z is one, and none where z is drawn with the agent's first."""
+        if belief is None:
+            return self.latent.draw(torch.zeros(self.latent.size)).numpy() if self.hyper.latent == "none" else None
         return belief.cpu().numpy()
 
     # Learning: the novelty network as soon as a batch was seen, all else once replay holds `update_after` transitions.
@@ -189,6 +223,8 @@ class RPG(NoveltyLearner):
             beginnings = starts(replay.sample_beginnings(hyper.batch, generator))
             batch = batch._replace(beginnings=beginnings)
             noise = noise._replace(beginnings=self.policy.draw_noise((steps, hyper.batch), generator))
+            if hyper.latent == "learnt_gaussian":
+                noise = noise._replace(latent=self.latent_policy.draw_noise((hyper.batch, self.latent.size), generator))
         return batch, noise
 
     def phase(self) -> Hashable:
@@ -198,7 +234,9 @@ class RPG(NoveltyLearner):
         return self.updates % self.period == 1
 
     def latent_is_due(self) -> bool:
-        return self.hyper.latent == "categorical" and (self.updates - 1) % self.hyper.latent_every == 0
+        if self.hyper.latent == "categorical":
+            return (self.updates - 1) % self.hyper.latent_every == 0
+        return self.hyper.latent == "learnt_gaussian" and self.policy_is_due()
 
     def learn(self, batch: WorldBatch, noise: Noise) -> dict[str, Tensor]:
         metrics = self.learn_novelty(batch.seen)
@@ -215,7 +253,10 @@ class RPG(NoveltyLearner):
                 cross_entropy = self.minimise("posterior", self.posterior_loss, batch.starts.latent, *rollout)
                 metrics["latent_cross_entropy"] = cross_entropy
         if self.latent_is_due():
-            self.minimise("latent_values", self.latent_values_loss, batch.beginnings, noise.beginnings)
+            if self.hyper.latent == "categorical":
+                self.minimise("latent_policy", self.latent_values_loss, batch.beginnings, noise.beginnings)
+            else:
+                self.minimise("latent_policy", self.latent_loss, batch.beginnings, noise.beginnings, noise.latent)
         if not self.policy_is_due():
             move_towards(self.target_world, self.world, self.hyper.tau)
         return metrics
@@ -260,72 +301,10 @@ class RPG(NoveltyLearner):
         """Minus the rollouts' mean value, the policy's entropy on them, and their states and actions. # Eq 3"""
         with torch.no_grad():
             state = self.world.encode(starts.observation)
-        rollout = self.imagine(self.world, state, starts.latent, noise)
-        values = self.value(self.world, rollout, starts.latent, entropy_bonus=True)
-        value = values[0] if self.hyper.actor_critic == "first" else values.amin(0)
+        value, rollout = self.climbed(state, starts.latent, noise)
         steps = slice(self.hyper.horizon)
         return -value.mean(), -rollout.log_probs[steps].mean(), (rollout.states[steps], rollout.actions[steps])
 
     def alpha_loss(self, entropy: Tensor) -> Tensor:
         """Lowers α while the policy's entropy exceeds its target."""
         return self.log_alpha.exp() * (entropy - self.target_entropy)
-
-    def posterior_loss(self, latent: Tensor, states: Tensor, actions: Tensor) -> Tensor:
-        """E[-log p(z|s, a)] on imagined steps."""
-        return -self.latent.log_posterior(latent, states, actions).mean()
-
-    def latent_values_loss(self, starts: Starts, noise: Tensor) -> Tensor:
-        """Squared error of the values that π(z|s) is a softmax of, at the z that was drawn."""
-        hyper = self.hyper
-        with torch.no_grad():
-            state = self.world.encode(starts.observation)
-            rollout = self.imagine(self.world, state, starts.latent, noise)
-            latents = starts.latent.expand(len(rollout.actions), *starts.latent.shape)
-            if hyper.critic == "state_value":
-                values = rollout.rewards + hyper.gamma * self.world.values(rollout.next_states, latents)
-            else:
-                values = self.world.values(rollout.states, latents, rollout.actions)[:, : hyper.horizon]
-            value = values.amin(0) + self.bonus(rollout, latents, entropy_bonus=True)[: hyper.horizon]
-            states = rollout.states[: hyper.horizon]
-        return F.mse_loss((self.latent_values(states) * starts.latent).sum(-1), value)
-
-    # Imagination
-
-    def alpha(self) -> Tensor:
-        """The temperature."""
-        return self.hyper.init_alpha * self.log_alpha.exp()
-
-    def imagine(self, world: LatentWorld, state: Tensor, latent: Tensor, noise: Tensor) -> Rollout:
-        """Act in a world. A critic of actions needs one action more than there are steps."""
-        return imagine(world, self.policy, state, latent, noise, self.hyper.horizon)
-
-    def value(self, world: LatentWorld, rollout: Rollout, latent: Tensor, entropy_bonus: bool) -> Tensor:
-        """Both critics' estimates of where a rollout began, (2, ...). # Eq 3"""
-        hyper = self.hyper
-        latents = latent.expand(len(rollout.actions), *latent.shape)
-        bonus = self.bonus(rollout, latents, entropy_bonus)
-        if hyper.critic == "state_value":
-            bootstraps = world.values(rollout.next_states, latents)
-        else:
-            values = world.values(rollout.states, latents, rollout.actions)
-            bootstraps = (values + bonus)[:, 1:]
-        gains = rollout.rewards + bonus[: hyper.horizon]
-        return rollout_value(gains, bootstraps, hyper.gamma, self.weights)
-
-    def bonus(self, rollout: Rollout, latents: Tensor, entropy_bonus: bool) -> Tensor:
-        """r' of every imagined action."""
-        bonus = self.hyper.beta * self.latent.log_posterior(latents, rollout.states, rollout.actions)
-        return bonus - self.alpha().detach() * rollout.log_probs if entropy_bonus else bonus
-
-    def probe(self, name: str, replay: Any, generator: torch.Generator) -> dict[str, float]:
-        """`latent`: on imagined steps, the cross entropy of p(z|s, a) and the bound of I(z; s, a) from it, in nats."""
-        if name != "latent":
-            return super().probe(name, replay, generator)
-        with torch.no_grad():
-            other = replay.sample_segments(self.hyper.batch, 1, generator)
-            noise = self.policy.draw_noise((self.hyper.horizon, self.hyper.batch), generator)
-            rollout = self.imagine(self.world, self.world.encode(other.observation[:, 0]), other.kept, noise)
-            steps = slice(self.hyper.horizon)
-            cross_entropy = self.posterior_loss(other.kept, rollout.states[steps], rollout.actions[steps])
-            information = self.latent.information(cross_entropy)
-        return {"cross_entropy": float(cross_entropy), "information": float(information)}

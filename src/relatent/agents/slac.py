@@ -116,6 +116,7 @@ class SLAC(SoftActorCritic):
     """The agent. Target entropy is -|A|."""
 
     learns_from = "episodes"
+    sees_pictures = True
 
     def __init__(self, observation_shape: tuple[int, ...], action_size: int, hyper: Hyper) -> None:
         super().__init__()

@@ -136,9 +136,7 @@ class SMACWorld(LatentActorCritic):
     def believe(self, batch: Sequences, noise: Noise) -> Believed:
         """The world model's loss, and K filterings more with the same parameters."""
         found = self.world_loss(batch, noise.filter)
-        with torch.no_grad():
-            embedded = self.world.encode(batch.observation)
-            others = self.world.rssm.refilter(embedded, batch.action, batch.first, noise.particles)
+        others = self.world.rssm.refilter(found.embedded, batch.action, batch.first, noise.particles)
         return Believed(found.loss, found, others)
 
     # Of features (K + 1, ..., size)

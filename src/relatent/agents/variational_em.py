@@ -200,8 +200,8 @@ class VariationalEM(Learner):
             normal_if(explore, (size,), generator),
         )
 
-    def keep(self, belief: Belief) -> np.ndarray:
-        return torch.cat(belief.law).detach().cpu().numpy()
+    def keep(self, belief: Belief | None) -> np.ndarray | None:
+        return None if belief is None else torch.cat(belief.law).detach().cpu().numpy()
 
     def plan(self, latent: Tensor, noise: ActionNoise, start: Start) -> Gaussian:
         """q of the next `planned` actions, (planned, action_size), from z (latent_size,). # Algorithm 1"""

@@ -24,17 +24,16 @@ from rich.console import Console
 from rich.table import Table
 
 from relatent.agents import make_agent
-from relatent.commands.cost import count, synthetic_replay
+from relatent.commands.cost import TRANSITIONS, count, synthetic_replay
 from relatent.commands.throughput import FILE, Row, merge, read, simulator_name, write
 from relatent.envs import make
 from relatent.specs.catalog import Catalog, Job
 from relatent.specs.errors import RelatentError, unknown
 from relatent.specs.suites import SUITE_TASKS
+from relatent.training.process import begin_computing
 from relatent.training.provenance import cpu_model
 from relatent.training.train import train
 
-# In replay: too many for the innermost caches, as in a real run.
-TRANSITIONS = {"transitions": 20_000, "episodes": 2_000}
 PEAK_SIZE = 768  # rows of the square matrices whose product measures the peak
 LOOP_PHASES = ("environment", "act", "update", "replay", "logging", "checkpoint")
 
@@ -103,7 +102,7 @@ def bench_ways(
     from relatent.commands.peer import require_peer
     from relatent.commands.training import acceleration
 
-    torch.set_num_threads(1)
+    begin_computing()
     effort, device = QUICK if quick else FULL, acceleration(gpus, False).device
     if peer:
         require_peer()
@@ -141,7 +140,7 @@ def on_task(env: dict[str, Any], task: str) -> dict[str, Any]:
 
 def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     """One algorithm on one task, from the spec of one of its runs."""
-    torch.set_num_threads(1)
+    begin_computing()
     env = make(spec["env"])
     shape, action_size = env.observation_space.shape, env.action_space.shape[0]  # type: ignore[index]
     assert shape is not None

@@ -14,12 +14,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from relatent.agents import make_agent
 from relatent.nets.learner import Learner
+from relatent.nets.observation import observation_of
 from relatent.training.episodes import EpisodeReplay
 from relatent.training.replay import Replay
 from relatent.training.session import make_replay
 
 COUNTED_BATCH = 2
-TRANSITIONS, LEARNT_AFTER = 100, 10
+COUNTED_TRANSITIONS = 100
+BEGUN = {"update_after": 10, "warm_up": 0, "first_updates": 0}
+"""Hyperparameters with which all of an agent learns from its first update on."""
+TRANSITIONS = {"transitions": 20_000, "episodes": 2_000}
+"""In the replay of what is timed, by what an agent learns from: too many for the innermost caches, as in a real run."""
 UPDATES = 4  # of which a delayed policy learns at some only: the mean counts
 
 
@@ -30,12 +35,12 @@ def update_flops(agent: str, hyper: str, observation_shape: tuple[int, ...], act
     values = json.loads(hyper)
     size = max(COUNTED_BATCH, round(values["batch"] / values.get("model_batch", values["batch"])))
     share = size / values["batch"]
-    small = {"batch": size, "update_after": LEARNT_AFTER, "warm_up": 0, "rollouts": COUNTED_BATCH, "first_updates": 0}
+    small = {**BEGUN, "batch": size, "rollouts": COUNTED_BATCH}
     for part in ("segments", "model_batch"):
         small[part] = max(1, round(share * values.get(part, 0)))
     counted = {key: small.get(key, value) for key, value in values.items()}
     learner = make_agent(agent, counted, observation_shape, action_size)
-    replay = synthetic_replay(learner, observation_shape, action_size, TRANSITIONS)
+    replay = synthetic_replay(learner, observation_shape, action_size, COUNTED_TRANSITIONS)
     stream = torch.Generator().manual_seed(0)
     return count(learner, replay, stream) / share
 
@@ -59,18 +64,21 @@ def synthetic_replay(
     space = space_of(observation_shape)
     replay = make_replay(learner, transitions, space, action_size, device)
     following = sample(space, random)
+    kept = None
+    if learner.kept_size:  # of one belief, as an episode's are: random numbers may be none
+        belief = learner.act(following, None, explore=True, generator=torch.Generator().manual_seed(0))[1]
+        kept = learner.keep(belief)
     for step in range(transitions):
         observation, following = following, sample(space, random)
         action = random.uniform(-1, 1, action_size).astype(np.float32)
         ended = step % 1000 == 999 or step == transitions - 1
-        kept = random.standard_normal(learner.kept_size, np.float32) if learner.kept_size else None
         replay.add(observation, action, random.uniform(), following, False, ended, kept)
     return replay
 
 
 def space_of(observation_shape: tuple[int, ...]) -> gymnasium.spaces.Box:
     """Of pictures, where there are three axes, or of vectors."""
-    if len(observation_shape) == 3:
+    if not isinstance(observation_of(observation_shape), int):
         return gymnasium.spaces.Box(0, 255, observation_shape, np.uint8)
     return gymnasium.spaces.Box(-np.inf, np.inf, observation_shape, np.float32)
 

@@ -153,7 +153,7 @@ def opengl() -> Check:
         "OpenGL",
         MISSING,
         said[:80],
-        "only quadruped_escape and pixels need it; on Debian: apt-get install libegl1 libopengl0 libegl-mesa0",
+        "only quadruped_escape and pictures need it; on Debian: apt-get install libegl1 libopengl0 libegl-mesa0",
     )
 
 

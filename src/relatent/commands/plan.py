@@ -99,7 +99,8 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
     hours: dict[str, float | None] = {}
     for device, speed in (("cpu", cpu), ("gpu", gpu)):
         update = speed.update_seconds(spec["agent"], flops / 1e9)
-        act = speed.act_seconds(spec["agent"], flops / 1e9)
+        # An agent that searches for each action takes a thousand times as long as its policy, which was measured.
+        act = None if hyper.get("plan_iterations") else speed.act_seconds(spec["agent"], flops / 1e9)
         step = cpu.env_step_seconds(simulator_name(env))  # simulators run on the CPU in either case
         if update is None or act is None or step is None:
             hours[device] = None

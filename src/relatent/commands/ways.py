@@ -17,14 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from relatent.agents import make_agent
-from relatent.commands.cost import synthetic_replay
+from relatent.commands.cost import TRANSITIONS, synthetic_replay
 from relatent.commands.peer import peer_sac
 from relatent.envs import make
 from relatent.nets.learner import Learner
 from relatent.training.acceleration import Acceleration, accelerate, place
 from relatent.training.stack import Stack
 
-TRANSITIONS = 20_000  # in each seed's replay
 Sizes = tuple[tuple[int, ...], int]
 """The shape of observations, and the number of actions."""
 
@@ -51,8 +50,8 @@ def ways(spec: dict[str, Any], seeds: list[int], device: str, peer: bool) -> lis
         grown(name, count, partial(updater, spec, sizes, count, how)) for name, how in hows.items() for count in seeds
     ]
     if peer and spec["agent"] == "sac":
-        hyper = spec["hyper"]
-        made.append(grown("Stable-Baselines3", 1, lambda: peer_sac(sizes[0][0], sizes[1], hyper, TRANSITIONS, device)))
+        hyper, held = spec["hyper"], TRANSITIONS["transitions"]
+        made.append(grown("Stable-Baselines3", 1, lambda: peer_sac(sizes[0][0], sizes[1], hyper, held, device)))
     return made
 
 
@@ -78,7 +77,7 @@ def updater(spec: dict[str, Any], sizes: Sizes, seeds: int, how: Acceleration) -
         agent: Learner = make_agent(spec["agent"], spec["hyper"], *sizes)
         place(agent, how.device)
         agents.append(agent)
-        replays.append(synthetic_replay(agent, *sizes, TRANSITIONS, how.device))
+        replays.append(synthetic_replay(agent, *sizes, TRANSITIONS[agent.learns_from], how.device))
     streams = [torch.Generator(how.device).manual_seed(seed) for seed in range(seeds)]
     if seeds == 1:
         accelerate(agents[0], how)

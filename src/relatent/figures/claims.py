@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from relatent.figures.drawing import Drawing, measure_name, task_title
 from relatent.figures.reference import band, rows_for
@@ -191,9 +190,8 @@ def order(groups: list[Array], confidence: float, task: str) -> Outcome:
     samples = [Sample.of(values) for values in groups]
     slope = combination(samples, list(steps / (steps**2).sum()), confidence)
     ranks = np.repeat(np.arange(len(groups)), [len(values) for values in groups])
-    rho = (
-        0.0 if np.ptp(np.concatenate(groups)) == 0 else float(stats.spearmanr(ranks, np.concatenate(groups)).statistic)
-    )
+    values = pd.Series(np.concatenate(groups)).rank()
+    rho = 0.0 if values.nunique() == 1 else float(values.corr(pd.Series(ranks).rank()))
     text = f"{written(slope, signed=True)} a step, rank correlation {rho:+.2f}"
     found = outcome(slope, 0.0, True, text, task)
     if found.verdict == "supported" and any(b.mean < a.mean for a, b in pairwise(samples)):

@@ -46,14 +46,18 @@ def training_seconds(manifest: dict[str, Any], frames: Array) -> Array:
     return np.sum([spent.get(phase, 0.0) * share for phase, share in shares.items()], axis=0)
 
 
+def identity(run: dict[str, Any]) -> dict[str, Any]:
+    """The columns by which a row of a table belongs to a run at its end."""
+    return {**{key: run[key] for key in ("algorithm", "task", "seed", "digest")}, "frames": run["manifest"]["frames"]}
+
+
 def seconds(gathered: Gathered, drawing: Drawing) -> list[dict[str, Any]]:
     """Of each run: seconds of training per environment step and, where there is an algorithm to match, the seconds
     until its return first reaches that algorithm's final mean; infinite where it never does. The matched algorithm's
     own are found alike; a seed of it that ends below the mean counts with its whole training."""
     rows = []
     for run in gathered.runs:
-        manifest, who = run["manifest"], {key: run[key] for key in ("algorithm", "task", "seed", "digest")}
-        who["frames"] = manifest["frames"]
+        manifest, who = run["manifest"], identity(run)
         whole = float(training_seconds(manifest, np.array([manifest["frames"]]))[0])
         rows.append({**who, "measure": SECONDS_PER_STEP, "value": whole / manifest["frames"]})
         level = final_mean(gathered.frame, drawing.look.matched, run["task"])
@@ -104,8 +108,7 @@ def pace(gathered: Gathered, drawing: Drawing) -> list[dict[str, Any]]:
         hyper = manifest["spec"].get("hyper", {})
         if not {"update_every", "updates"} <= hyper.keys():
             continue
-        who = {key: run[key] for key in ("algorithm", "task", "seed", "digest")} | {"frames": manifest["frames"]}
-        spent = split(manifest)
+        who, spent = identity(run), split(manifest)
         values = (*(MILLI * each for each in spent), 1 / sum(spent) if sum(spent) else float("inf"))
         rows += [{**who, "measure": measure, "value": value} for measure, value in zip(PACE, values, strict=True)]
     return rows

@@ -111,7 +111,10 @@ def episodes(path: Path) -> pd.DataFrame:
 
 
 def probes(run: Path) -> list[pd.DataFrame]:
-    """Every array of a run's probes.npz: X (n,) as measure X, X (n, d) as X_0 .. X_{d-1}, a row per first index."""
+    """Every array of a run's probes.npz: X (n,) as measure X, X (n, d) as X_0 .. X_{d-1}, a row per first index.
+
+    Pictures, X (n, height, width, 3), are X_0 .. X_{n-1}, a row per number, in the array's order.
+    """
     path = run / "probes.npz"
     tables: list[pd.DataFrame] = []
     if not path.is_file():
@@ -124,15 +127,15 @@ def probes(run: Path) -> list[pd.DataFrame]:
         if name.endswith("_frames"):
             continue
         array = np.atleast_1d(arrays[name])
-        if array.ndim > 2:
-            raise RelatentError(f"{path}: {name} has {array.ndim} dimensions, expected 1 or 2")
+        if array.ndim not in (1, 2, 4):
+            raise RelatentError(f"{path}: {name} has {array.ndim} dimensions, expected 1 or 2, or 4 of pictures")
         frames = arrays.get(f"{name}_frames", np.full(len(array), last))
-        for measure, column in [(name, array)] if array.ndim == 1 else columns(name, array):
+        for measure, column, at in measures(name, array, frames):
             tables.append(
                 pd.DataFrame(
                     {
                         "phase": "probe",
-                        "frames": np.nan_to_num(frames),
+                        "frames": np.nan_to_num(at),
                         "episode": np.arange(len(column)),
                         "measure": measure,
                         "value": column.astype(float),
@@ -154,8 +157,13 @@ def excesses(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
-def columns(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    return [(f"{name}_{column}", array[:, column]) for column in range(array.shape[1])]
+def measures(name: str, array: np.ndarray, frames: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """The measures that an array (n, ..) is, with their values and these values' frames. `frames` (n,)."""
+    if array.ndim == 1:
+        return [(name, array, frames)]
+    if array.ndim == 2:
+        return [(f"{name}_{column}", array[:, column], frames) for column in range(array.shape[1])]
+    return [(f"{name}_{row}", one.ravel(), np.full(one.size, frames[row])) for row, one in enumerate(array)]
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

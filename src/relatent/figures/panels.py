@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from relatent.figures.derived import with_derived
+from relatent.figures.derived import PACE, with_derived
 from relatent.figures.drawing import Drawing
 from relatent.figures.gather import Gathered
+from relatent.figures.hardware import hardware
 from relatent.figures.learning_curve import TITLE, curve_handle
-from relatent.figures.page import common_notes, seeds_phrase, sheet
+from relatent.figures.page import Note, common_notes, seeds_phrase, sheet
 from relatent.figures.series import curves, select
 from relatent.figures.statistics import Array, mean_band
 from relatent.figures.style import (
@@ -82,7 +83,10 @@ def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[F
     columns = min(look.columns, len(drawing.panels))
     rows = -(-len(drawing.panels) // columns)
     body = TITLE + rows * look.panel_height + (rows - 1) * GAP[1] + AXIS
-    paper = sheet(drawing, gathered, common_notes(drawing, check, shown), body, legend)
+    notes = common_notes(drawing, check, shown)
+    if any(measure in PACE for panel in drawing.panels for measure in panel.y):
+        notes.append(Note("Hardware", hardware(gathered, drawing)))
+    paper = sheet(drawing, gathered, notes, body, legend)
     places = paper.grid(len(drawing.panels), columns, look.panel_height, GAP, left=LEFT, top=TITLE)
     for place, panel in zip(places, drawing.panels, strict=True):
         draw_panel(place, drawing, panel, found[panel.title], styles)

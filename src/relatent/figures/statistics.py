@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def mean_band(curves: Array, confidence: float = 0.95) -> tuple[Array, Array, Ar
     count, mean = len(curves), curves.mean(axis=0)
     if count < 2:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    half = stats.t.ppf(0.5 + confidence / 2, count - 1) * curves.std(axis=0, ddof=1) / np.sqrt(count)
+    half = special.stdtrit(count - 1, 0.5 + confidence / 2) * curves.std(axis=0, ddof=1) / np.sqrt(count)
     return mean, mean - half, mean + half
 
 
@@ -94,7 +94,7 @@ def combination(samples: Sequence[Sample], weights: Sequence[float], confidence:
         return Estimate(value, float("nan"), float("nan"), float("nan"))
     # Divided by the sum first: squares of very small terms would underflow.
     degrees = 1 / sum((term / variance) ** 2 / (s.count - 1) for term, s in zip(terms, samples, strict=True))
-    half = float(stats.t.ppf(0.5 + confidence / 2, degrees)) * variance**0.5
+    half = float(special.stdtrit(degrees, 0.5 + confidence / 2)) * variance**0.5
     return Estimate(value, value - half, value + half, float(degrees))
 
 
@@ -105,7 +105,7 @@ def variance_ratio(ours: Sample, theirs: Sample, confidence: float = 0.95) -> Es
         return Estimate(nothing, nothing, nothing, nothing)
     ratio, degrees = (ours.std / theirs.std) ** 2, (ours.count - 1, theirs.count - 1)
     tail = (1 - confidence) / 2
-    low, high = ratio / stats.f.ppf(1 - tail, *degrees), ratio / stats.f.ppf(tail, *degrees)
+    low, high = ratio / special.fdtri(*degrees, 1 - tail), ratio / special.fdtri(*degrees, tail)
     return Estimate(ratio, float(low), float(high), degrees[0])
 
 

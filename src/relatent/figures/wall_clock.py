@@ -4,7 +4,6 @@ A panel per task, and below it a bar per algorithm. Times are the runs' own; the
 same, so that it is named. Evaluations are not part of the time, but of the bars.
 """
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from relatent.figures.derived import SECONDS_TO_MATCH, TRAINING, final_mean, seconds, training_seconds
+from relatent.figures.derived import MILLI, SECONDS_TO_MATCH, TRAINING, final_mean, seconds, training_seconds
 from relatent.figures.drawing import Drawing, task_title
 from relatent.figures.gather import Gathered
+from relatent.figures.hardware import hardware
 from relatent.figures.learning_curve import AXIS, GAP, TITLE, curve_handle, drawn_band
 from relatent.figures.page import Note, common_notes, seeds_phrase, sheet
 from relatent.figures.series import Curves, curves
@@ -34,7 +34,6 @@ PHASES = {
 UNITS = {"hours": 3600.0, "minutes": 60.0, "seconds": 1.0}
 BAR, LEFT = 0.17, 0.95
 """Inches of a bar's row, and left of the panels for the algorithms' names."""
-MILLI = 1000.0
 
 
 def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
@@ -166,25 +165,6 @@ def matched_note(gathered: Gathered, drawing: Drawing) -> list[Note]:
                 parts.append(f"{drawing.label(name)} on {task_title(task)} {text}")
     text = f"time until the return first reaches {drawing.label(matched)}'s final mean (dotted), over its time: "
     return [Note("Matched", f"{text}{', '.join(parts)}.")] if parts else []
-
-
-def hardware(gathered: Gathered, drawing: Drawing) -> str:
-    """Which machines the runs were trained on, and in what way."""
-    used: dict[str, Counter[str]] = {}
-    for run in gathered.runs:
-        of = run["manifest"].get("hardware", {})
-        where = " and ".join([of.get("cpu") or "unknown processor", *(of.get("gpus") or [])])
-        together = len(run["manifest"].get("batched_with", ())) + 1
-        ways = [way for way in ("compiled", "graph") if run["manifest"].get("acceleration", {}).get(way)]
-        where += "".join(f", {way}" for way in ways) + (f", {together} runs in one process" if together > 1 else "")
-        used.setdefault(where, Counter())[run["algorithm"]] += 1
-    if len(used) == 1:
-        return f"all runs on {next(iter(used))}."
-    of_each = [
-        f"{where}: {', '.join(f'{drawing.label(name)} {count}' for name, count in runs.items())}"
-        for where, runs in used.items()
-    ]
-    return f"not the same for all runs, so their times do not compare. {'; '.join(of_each)}."
 
 
 def shown(drawing: Drawing, counts: list[int]) -> str:

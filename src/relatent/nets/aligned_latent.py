@@ -105,10 +105,19 @@ def make_encoder(kind: str, observation_size: int, latent_size: int, width: int)
             return FixedEncoder(FIXED_STD if kind == "identity_fixed" else 0.0)
 
 
-def head(inputs: int, outputs: int, width: int, first_activation: str) -> nn.Sequential:
+class Rows(nn.Sequential):
+    """Layers that see all leading axes as one. Each would do so by itself, and return a view of what it computed, which
+    an activation in place then has to copy, both ways."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = super().forward(inputs.reshape(-1, inputs.shape[-1]))
+        return outputs.reshape(*inputs.shape[:-1], outputs.shape[-1])
+
+
+def head(inputs: int, outputs: int, width: int, first_activation: str) -> Rows:
     """Reward, Q-function or classifier: the first of two hidden layers is normalised."""
     layers = mlp([inputs, width, width, outputs], activation=elu, init=orthogonal)
-    return nn.Sequential(layers[0], nn.LayerNorm(width), ACTIVATIONS[first_activation](), layers[2:])
+    return Rows(layers[0], nn.LayerNorm(width), ACTIVATIONS[first_activation](), layers[2:])
 
 
 class Classifier(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Transitions drawn from replay; B of them, float32.
+    """Transitions drawn from replay; B of them, float32 but for pictures, which are (B, *shape) of bytes.
 
     `terminated` is 1 where the episode ended in a terminal state, so that its value is zero; an episode cut off by a
     time limit is not terminated and its last state is bootstrapped as any other.
@@ -21,8 +21,8 @@ class Batch(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """B runs of L consecutive steps drawn from replay, float32. `mask` is 1 up to an episode's last step and 0 after
-    it, where all else belongs to another episode."""
+    """B runs of L consecutive steps drawn from replay, float32 but for pictures. `mask` is 1 up to an episode's last
+    step and 0 after it, where all else belongs to another episode."""
 
     observation: Tensor  # (B, L + 1, observation_size)
     action: Tensor  # (B, L, action_size), in [-1, 1]

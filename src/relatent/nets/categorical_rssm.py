@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from relatent.nets.latent_world import elu
 from relatent.nets.mlp import mlp, xavier
-from relatent.nets.rssm import RSSM, State, stacked
+from relatent.nets.rssm import RSSM
 
 UPDATE_BIAS = -1.0  # so that an untrained unit keeps most of what it holds
 NORM_EPS = 1e-3  # of the official code's library
@@ -96,15 +96,5 @@ class CategoricalRSSM(RSSM):
     def divergence(self, posterior: Categorical, prior: Categorical) -> Tensor:  # type: ignore[override]
         return divergence(posterior, prior)
 
-    def _follow(  # type: ignore[override]
-        self, embedded: Tensor, actions: Tensor, first: Tensor, noise: Tensor
-    ) -> tuple[State, Categorical]:
-        begins = first.bool().unsqueeze(-1)
-        seen, actions = self.infer.see(embedded), actions.masked_fill(begins, 0.0)
-        state, states, logits = self.begin(seen[..., 0, :]), [], []
-        for step, draws in enumerate(noise.unbind(-2)):
-            state = State(*(part.masked_fill(begins[..., step, :], 0.0) for part in state))
-            state, posterior = self._correct(state, actions[..., step, :], seen[..., step, :], draws)
-            states.append(state)
-            logits.append(posterior.logits)  # type: ignore[attr-defined]
-        return State(*stacked(states)), Categorical(torch.stack(logits, dim=-3))
+    def along(self, laws: list[Categorical]) -> Categorical:  # type: ignore[override]
+        return Categorical(torch.stack([law.logits for law in laws], dim=-3))

@@ -1,8 +1,8 @@
 """The latent variable z of a reparameterised policy, and p(z|s, a), which reads it from what was done. # RPG, Eq 2
 
-Three kinds with the same methods: a Gaussian of a fixed prior, a one-hot category whose prior is learnt elsewhere, and
-none at all, which is a constant. The posterior's deviation is fixed, so its log-density is, up to a constant, a squared
-error: with 1/sqrt(2 pi) the constant is zero and the density's largest value one (haosulab/RPG@a7dc920).
+Three kinds with the same methods: a Gaussian, a one-hot category, and none at all, which is a constant. π(z|s), which
+may be learnt, is in latent_policy.py. The posterior's deviation is fixed, so its log-density is, up to a constant, a
+squared error: with 1/sqrt(2 pi) the constant is zero and the density's largest value one (haosulab/RPG@a7dc920).
 """
 
 import math
@@ -17,7 +17,7 @@ EVEN = 0.2  # share of the categorical posterior that is spread evenly, so that 
 
 
 class GaussianLatent(nn.Module):
-    """z ~ N(0, I); p(z|s, a) is a Gaussian with a learnt mean and the deviation `std`."""
+    """z of real numbers; p(z|s, a) is a Gaussian with a learnt mean and the deviation `std`."""
 
     def __init__(self, size: int, inputs: int, width: int, std: float) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class GaussianLatent(nn.Module):
         self.mean = two_layers(inputs, size, width, init=None)
 
     def draw(self, noise: Tensor) -> Tensor:
-        """z (..., size) from standard normal noise."""
+        """z (..., size): what π(z|s) made of standard normal noise."""
         return noise
 
     def log_posterior(self, latent: Tensor, state: Tensor, action: Tensor) -> Tensor:
@@ -34,8 +34,8 @@ class GaussianLatent(nn.Module):
         return -0.5 * error / self.std**2 - self.size * math.log(self.std * math.sqrt(2 * math.pi))
 
     def information(self, cross_entropy: Tensor) -> Tensor:
-        """A lower bound of I(z; s, a) in nats from E[-log p(z|s, a)]: H(z) minus the cross entropy of the same means
-        with the deviation that fits them best, (d/2) log(d / E|z - mean|²)."""
+        """A lower bound of I(z; s, a) in nats from E[-log p(z|s, a)], for a z of N(0, I): H(z) minus the cross entropy
+        of the same means with the deviation that fits them best, (d/2) log(d / E|z - mean|²)."""
         error = (cross_entropy - self.size * math.log(self.std * math.sqrt(2 * math.pi))) * 2 * self.std**2
         return 0.5 * self.size * torch.log(self.size / error)
 
@@ -86,4 +86,9 @@ class NoLatent(nn.Module):
 
 
 Latent = GaussianLatent | CategoricalLatent | NoLatent
-LATENTS: dict[str, type[Latent]] = {"gaussian": GaussianLatent, "categorical": CategoricalLatent, "none": NoLatent}
+LATENTS: dict[str, type[Latent]] = {
+    "gaussian": GaussianLatent,
+    "learnt_gaussian": GaussianLatent,
+    "categorical": CategoricalLatent,
+    "none": NoLatent,
+}

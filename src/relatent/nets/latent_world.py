@@ -1,7 +1,8 @@
 """A deterministic latent world model, trained without reconstruction (RPG, Sec 4.3.1 and App A).
 
 Encoder s = f(o), dynamics by a recurrent cell that reads embedded actions, reward head, and two critics. What each head
-reads is as in haosulab/RPG@a7dc920; App A states the sizes.
+reads is as in haosulab/RPG@a7dc920; App A states the sizes. Pictures pass through convolutions first, which have that
+code's sizes and initial weights: orthogonal, for ReLU.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relatent.nets.mlp import mlp, orthogonal
+from relatent.nets.observation import Observation, seeing
 
 elu = partial(nn.ELU, inplace=True)
 
@@ -40,14 +42,28 @@ class Recurrence(nn.Module):
         return torch.lerp(new, hidden, torch.sigmoid(update_in + update_by))
 
 
+def orthogonal_for_relu(layer: nn.Module) -> None:
+    """Of a convolution: orthogonal weights with gain √2 and zero biases (haosulab/RPG@a7dc920)."""
+    if isinstance(layer, nn.Conv2d):
+        nn.init.orthogonal_(layer.weight, nn.init.calculate_gain("relu"))
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
 class LatentWorld(nn.Module):
     """Everything that one loss trains: f, h, R and both critics. A critic reads `critic_inputs` numbers."""
 
     def __init__(
-        self, observation_size: int, action_size: int, state_size: int, width: int, critic_inputs: int
+        self,
+        observation: Observation,
+        action_size: int,
+        state_size: int,
+        width: int,
+        critic_inputs: int,
+        channels: int = 0,
     ) -> None:
         super().__init__()
-        self.encode = two_layers(observation_size, state_size, width)
+        perceptron = partial(two_layers, outputs=state_size, width=width)
+        self.encode = seeing(observation, channels, perceptron, orthogonal_for_relu)
         self.embed = two_layers(action_size, width, width)
         self.begin = two_layers(state_size, width, width)
         self.recurrence = Recurrence(width, width)
@@ -61,7 +77,7 @@ class LatentWorld(nn.Module):
         return hidden, self.decode(hidden)
 
     def follow(self, observation: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Predict along actions (B, L, action_size) that were taken from an observation (B, observation_size): states
+        """Predict along actions (B, L, action_size) that were taken from an observation (B, *its shape): states
         before and after each action, (B, L, state_size), and its reward, (B, L)."""
         embedded, state = self.embed(actions), self.encode(observation)
         hidden, states = self.begin(state), [state]

@@ -28,6 +28,8 @@ class Learner(nn.Module):
     hyper: Any
     learns_from: Literal["transitions", "episodes"] = "transitions"
     """What its replay holds. Who learns from episodes is made from the shape of observations instead of their size."""
+    sees_pictures = False
+    """Whether observations may be pictures, whose shape it is then made from."""
     period = 1
     """Updates after which `learn` does the same again."""
     kept_size = 0
@@ -77,7 +79,8 @@ class Learner(nn.Module):
         return self.updates % self.period
 
     def keep(self, belief: Any) -> np.ndarray | None:
-        """The `kept_size` numbers that replay keeps of the belief that an action was chosen with."""
+        """The `kept_size` numbers that replay keeps of the belief that an action was chosen with. A random action has
+        no belief, None; if nothing can be kept with it, the agent cannot learn from random actions."""
         del belief
         return None
 

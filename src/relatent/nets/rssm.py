@@ -153,7 +153,11 @@ class RSSM(nn.Module):
             state, posterior = self._correct(state, actions[..., step, :], seen[..., step, :], draws)
             states.append(state)
             posteriors.append(posterior)
-        return State(*stacked(states)), Latent(*stacked(posteriors))
+        return State(*stacked(states)), self.along(posteriors)
+
+    def along(self, laws: list[Latent]) -> Latent:
+        """The laws of successive steps as one, along an axis of time."""
+        return Latent(*stacked(laws))
 
     def divergence(self, posterior: Latent, prior: Latent) -> Tensor:
         """KL(q || p) in nats, (...)."""

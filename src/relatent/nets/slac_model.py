@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relatent.nets.aligned_latent import Latent
-from relatent.nets.image import COLOURS, kernels_of
+from relatent.nets.image import COLOURS, kernels_of, unit
 from relatent.nets.mlp import mlp, xavier
 from relatent.nets.rssm import stacked
 
@@ -114,11 +114,6 @@ class Decoder(nn.Module):
         """(..., 3, side, side) from (..., inputs)."""
         images = self.layers(latents.reshape(-1, latents.shape[-1], 1, 1))
         return images.reshape(*latents.shape[:-1], *images.shape[-3:])
-
-
-def unit(images: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bytes as numbers in [0, 1]."""
-    return images.to(dtype) / 255
 
 
 class SlacModel(nn.Module):

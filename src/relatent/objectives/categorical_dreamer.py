@@ -129,10 +129,7 @@ class CategoricalDreamer(WorldLearner):
 
     def choose(self, observation: Tensor, belief: Any, noise: Any) -> tuple[Tensor, Belief]:
         """A sample of the policy, or its mode when judged, for a sample of s_t either way."""
-        embedded = self.world.encode(observation)
-        if belief is None:
-            belief = Belief(self.world.rssm.begin(embedded), torch.zeros_like(noise.action))
-        state, _ = self.world.rssm.observe(belief.state, belief.action, embedded, noise.state)
+        state = self.infer(observation, belief, noise)
         sample = self.explorer.actor(state.features).sample(noise.action)
         action = torch.where(noise.explore > 0, sample, self.task.actor(state.features).mean)
         return action, Belief(state, action)

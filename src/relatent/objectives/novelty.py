@@ -12,28 +12,33 @@ from torch import Tensor, nn
 
 from relatent.nets.learner import Learner
 from relatent.nets.mlp import mlp
+from relatent.nets.observation import Observation, seeing
 
 WARM_BATCHES = 100  # before so many, the bonus is the plain error
 BONUS_LIMIT = 100.0
 
 
 class Novelty(nn.Module):
-    """Predictor, its random target, and the statistics of errors."""
+    """Predictor, its random target, and the statistics of errors. Where pictures are seen, the paper has convolutions
+    as the encoder's (Sec 5.3); what comes after them, and their initial weights, PyTorch's, are ours."""
 
     batches: Tensor
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, observation_size: int, width: int) -> None:
+    def __init__(self, observation: Observation, width: int, channels: int = 0) -> None:
         super().__init__()
-        sizes = [observation_size, width, width, width]
-        self.predictor = mlp(sizes, activation=nn.LeakyReLU)
-        self.target = mlp(sizes, activation=nn.LeakyReLU).requires_grad_(False)
+
+        def perceptron(inputs: int) -> nn.Module:
+            return mlp([inputs, width, width, width], activation=nn.LeakyReLU)
+
+        self.predictor = seeing(observation, channels, perceptron)
+        self.target = seeing(observation, channels, perceptron).requires_grad_(False)
         for name in ("batches", "mean", "variance"):
             self.register_buffer(name, torch.zeros(()))
 
     def error(self, observation: Tensor) -> Tensor:
-        """Squared distance between prediction and target, summed over outputs; the batch's shape."""
+        """Squared distance between prediction and target, summed over outputs; the observations' leading shape."""
         with torch.no_grad():
             target = self.target(observation)
         return (self.predictor(observation) - target).square().sum(-1)
@@ -62,14 +67,14 @@ class NoveltyLearner(Learner):
 
     novelty: Novelty
 
-    def optimise_novelty(self, observation_size: int, learning_rate: float) -> None:
+    def optimise_novelty(self, observation: Observation, learning_rate: float, channels: int = 0) -> None:
         """Make the network and its optimiser."""
         if self.hyper.novelty:
-            self.novelty = Novelty(observation_size, self.hyper.novelty_width)
+            self.novelty = Novelty(observation, self.hyper.novelty_width, channels)
             self.optimise("novelty", self.novelty.predictor.parameters(), learning_rate)
 
     def draw_seen(self, replay: Any, generator: torch.Generator) -> Any:
-        """Observations for one update of the network, (B, observation_size); () where there is none."""
+        """Observations for one update of the network, (B, *their shape); () where there is none."""
         hyper = self.hyper
         return replay.sample_seen(hyper.batch, hyper.novelty_memory, generator) if hyper.novelty else ()
 
@@ -88,7 +93,7 @@ class NoveltyLearner(Learner):
 
     def novelty_bonus(self, observation: Tensor) -> Tensor:
         """The bonus of observations before it is weighted; zero without a network."""
-        return self.novelty.bonus(observation) if self.hyper.novelty else torch.zeros_like(observation[..., 0])
+        return self.novelty.bonus(observation) if self.hyper.novelty else torch.zeros((), device=observation.device)
 
     def updates_due(self, before: int, after: int) -> int:
         """One in `update_every` agent steps: of the network once a batch was seen, of all else after `update_after`."""

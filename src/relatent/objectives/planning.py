@@ -21,6 +21,7 @@ class Plan(NamedTuple):
     std: Tensor  # (H, A)
     elites: Tensor  # (H, K, A)
     log_weights: Tensor  # (K,), of weights that sum to one
+    sequences: Tensor  # (H, N + P, A), all of the last iteration, those drawn first
 
 
 def search(
@@ -49,7 +50,7 @@ def search(
         centre = (weights * chosen).sum(1)
         std = (weights * (chosen - centre[:, None]).square()).sum(1).sqrt().clamp(max=WIDEST).maximum(least_std)
         mean = momentum * mean + (1 - momentum) * centre
-    return Plan(mean, std, chosen, log_weights)
+    return Plan(mean, std, chosen, log_weights, sequences)
 
 
 def one_step_later(mean: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class Evidence(NamedTuple):
     observation: Tensor
     reward: Tensor
     filtered: Filtered
+    embedded: Tensor  # (B, T, embed_size)
 
 
 class ModelLoss(NamedTuple):
@@ -40,6 +41,8 @@ class ModelLoss(NamedTuple):
     reward: Tensor
     divergence: Tensor
     """In nats, mean, whatever is free of it."""
+    embedded: Tensor
+    """What was filtered, (B, T, embed_size), with its graph."""
 
 
 def unit_log_prob(mean: Tensor, value: Tensor) -> Tensor:
@@ -49,11 +52,13 @@ def unit_log_prob(mean: Tensor, value: Tensor) -> Tensor:
 
 def evidence(world: WorldModel, batch: Sequences, noise: Tensor) -> Evidence:
     """Filter sequences, and judge what the states say of them; `noise` is (B, T, stoch_size)."""
-    filtered = world.rssm.filter(world.encode(batch.observation), batch.action, batch.first, noise)
+    embedded = world.encode(batch.observation)
+    filtered = world.rssm.filter(embedded, batch.action, batch.first, noise)
     features = filtered.states.features
     image = world.decode(features)
     observation = unit_log_prob(image, world.target(batch.observation, image.dtype))
-    return Evidence(observation, unit_log_prob(world.reward(features), batch.reward.unsqueeze(-1)), filtered)
+    reward = unit_log_prob(world.reward(features), batch.reward.unsqueeze(-1))
+    return Evidence(observation, reward, filtered, embedded)
 
 
 def sequence_elbo(world: WorldModel, batch: Sequences, noise: Tensor) -> Tensor:
@@ -72,7 +77,8 @@ def model_loss(
     floored = free_divergence(world.rssm.divergence, posterior, prior, free_nats, balance)
     observation, reward = found.observation.mean(), found.reward.mean()
     divergence = world.rssm.divergence(*detached((posterior, prior))).mean()
-    return ModelLoss(floored - observation - reward, found.filtered.states, observation, reward, divergence)
+    loss = floored - observation - reward
+    return ModelLoss(loss, found.filtered.states, observation, reward, divergence, found.embedded)
 
 
 def free_divergence(

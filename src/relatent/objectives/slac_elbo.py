@@ -14,8 +14,9 @@ from torch import Tensor
 
 from relatent.nets.aligned_latent import divergence
 from relatent.nets.distributions import Gaussian
+from relatent.nets.image import unit
 from relatent.nets.sequences import Sequences
-from relatent.nets.slac_model import SlacModel, unit
+from relatent.nets.slac_model import SlacModel
 
 
 class Terms(NamedTuple):

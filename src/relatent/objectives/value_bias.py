@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from scipy.signal import lfilter
 from torch import Tensor
 
 from relatent.nets.batch import Played
@@ -24,6 +23,8 @@ STEPS, FLOOR = 350, 10.0
 
 def discounted_returns(rewards: np.ndarray, gamma: float) -> np.ndarray:
     """Σ_k γ^k r_{t+k} to the episode's end, (T,), in float64."""
+    from scipy.signal import lfilter  # a second to read, and needed in evaluations only
+
     return lfilter([1.0], [1.0, -gamma], rewards[::-1].astype(np.float64))[::-1]
 
 

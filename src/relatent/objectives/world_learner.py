@@ -45,6 +45,7 @@ class WorldLearner(Learner):
     and when."""
 
     learns_from = "episodes"
+    sees_pictures = True
     world: WorldModel
     actor: nn.Module
     """A Gaussian of actions before tanh, given a state's features."""
@@ -60,13 +61,17 @@ class WorldLearner(Learner):
         self.optimise("world", self.world.parameters(), hyper.model_lr, hyper.clip_norm)
 
     def choose(self, observation: Tensor, belief: Any, noise: ActionNoise) -> tuple[Tensor, Belief]:
-        embedded = self.world.encode(observation)
-        if belief is None:
-            belief = Belief(self.world.rssm.begin(embedded), torch.zeros_like(noise.action))
-        state, _ = self.world.rssm.observe(belief.state, belief.action, embedded, noise.state)
+        state = self.infer(observation, belief, noise)
         action = torch.tanh(self.actor(state.features).sample(noise.action))
         action = (action + self.hyper.exploration_noise * noise.exploration).clamp(-1.0, 1.0)
         return action, Belief(state, action)
+
+    def infer(self, observation: Tensor, belief: Any, noise: Any) -> State:
+        """A sample of q(s_t | s_{t-1}, a_{t-1}, x_t); at an episode's first observation there is no belief."""
+        embedded = self.world.encode(observation)
+        if belief is None:
+            belief = Belief(self.world.rssm.begin(embedded), torch.zeros_like(noise.action))
+        return self.world.rssm.observe(belief.state, belief.action, embedded, noise.state)[0]
 
     def draw_action_noise(self, explore: bool, generator: torch.Generator) -> ActionNoise:
         state = normal((self.hyper.stoch,), generator)

@@ -1,5 +1,6 @@
 """Everything that can be asked for: papers, budgets, figures and their jobs, read from config/ and checked."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,20 +71,34 @@ class Catalog:
     @property
     def ready(self) -> list[str]:
         """The figures whose algorithms are all written."""
-        smallest = next(iter(self.budgets))
-        return [name for name in self.figures if not any(job.planned for job in self.jobs(smallest, name))]
+        return [name for name in self.figures if not any(job.planned for job in self.jobs(self.smallest, name))]
+
+    @property
+    def smallest(self) -> str:
+        """The smallest budget, which comes first."""
+        return next(iter(self.budgets))
 
     @property
     def covering(self) -> list[str]:
-        """Of these, the figures that each add an algorithm or a kind of figure to those before them."""
+        """Of these, the figures that each add an agent, an environment, a probe, a kind of figure or an arm of a study
+        to those before them. An agent's algorithm that differs by its values alone adds nothing."""
         seen: set[tuple[str, str]] = set()
         found = []
         for name in self.ready:
-            entry = self.figures[name]
-            shown = {(entry.paper, algorithm) for algorithm in entry.figure.data.algorithms} | {("", entry.figure.kind)}
+            shown = self.shown(name)
             found += [name] if shown - seen else []
             seen |= shown
         return found
+
+    def shown(self, figure: str) -> set[tuple[str, str]]:
+        """What code a figure needs. Studies are short: each of their arms counts."""
+        needs: set[tuple[str, str]] = {("kind", self.figures[figure].figure.kind)}
+        for job in self.jobs(self.smallest, figure):
+            spec = json.loads(job.spec)
+            needs |= {("agent", spec["agent"])} if "agent" in spec else {(self.figures[figure].paper, job.algorithm)}
+            needs |= {("probe", probe) for probe in spec.get("probes", ())}
+            needs |= {("environment", " ".join([spec["env"]["suite"], *spec["env"]]))} if "env" in spec else set()
+        return needs
 
     def jobs(self, budget: str, figure: str) -> list[Job]:
         """The runs that a figure shows, by algorithm, task and seed."""

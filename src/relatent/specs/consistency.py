@@ -1,5 +1,6 @@
 """Names that must exist elsewhere: what one model alone cannot see. Each mistake is one line with its path."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ def check_budgets(root: Path, document: Document, budgets: dict[str, Budget], pa
     """Agents, studies, papers and task sets that budgets name; `paper` comes last and replaces nothing."""
     if list(budgets)[-1:] != [PAPER] or budgets[PAPER] != Budget():
         raise document.error(["budgets"], "expected the last one to be `paper: {}`, which replaces nothing")
+    given = given_values(papers)
     for name, budget in budgets.items():
         at = ["budgets", name]
         for module, values in budget.hyper.items():
             _known(document, [*at, "hyper", module], "agent or study", module, modules(root))
             _values(document, [*at, "hyper", module], values, hyper_fields(modules(root)[module]))
+            _known_all(document, [*at, "hyper", module], f"value of any algorithm of {module}", values, given[module])
         _known_all(document, [*at, "seeds_of"], "paper", budget.seeds_of, papers)
         for paper, lengths in budget.lengths.items():
             _known(document, [*at, "lengths", paper], "paper", paper, papers)
@@ -40,6 +43,17 @@ def check_budgets(root: Path, document: Document, budgets: dict[str, Budget], pa
                 else:
                     suite = papers[paper].envs[entry.env].suite
                     _known_all(document, where, "task", names, SUITE_TASKS[suite])
+
+
+def given_values(papers: dict[str, Paper]) -> dict[str, set[str]]:
+    """What any paper gives each agent or study. A budget replaces these alone."""
+    given: dict[str, set[str]] = defaultdict(set)
+    for paper in papers.values():
+        for name in paper.algorithms:
+            entry = resolve(paper, name)
+            shared = (paper.shared[group] for group in entry.use or ())
+            given[entry.agent or entry.study or ""].update(*shared, entry.hyper, *entry.tuned.values())
+    return given
 
 
 def check_paper(root: Path, document: Document, paper: Paper) -> None:
@@ -106,6 +120,8 @@ def _check_figure(
     _known_all(document, [*at, "labels"], "algorithm of this figure", figure.labels, data.algorithms)
     if figure.reference and not (root / figure.reference.file).is_file():
         raise document.error([*at, "reference", "file"], f"no file {figure.reference.file}")
+    if figure.kind == "pictures" and "pictures" not in (data.probes or ()):
+        raise document.error([*at, "data"], "expected pictures among the probes, as the figure's kind shows them")
     _check_panels(document, [*at, "panels"], paper, figure)
     order = list(budgets)
     for number, claim in enumerate(figure.claims):

@@ -54,7 +54,8 @@ def resolve(paper: Paper, name: str) -> Algorithm:
 def hyper(paper: Paper, budget: Budget, entry: Algorithm, task: str, part: str) -> dict[str, Any]:
     """Shared groups, then the entry's own values, then those tuned for the task, then the budget's.
 
-    Updates that begin where random frames end still do so where a budget cuts these, unless it says otherwise.
+    A budget changes nothing that is left to its default. Updates that begin where random frames end still do so where a
+    budget cuts these, unless it says otherwise.
     """
     values: dict[str, Any] = {}
     for group in entry.use or ():
@@ -64,7 +65,8 @@ def hyper(paper: Paper, budget: Budget, entry: Algorithm, task: str, part: str) 
     if entry.agent and values.get("update_after") == training(paper, Budget(), entry, part)["random_frames"]:
         values["update_after"] = training(paper, budget, entry, part)["random_frames"]
     replaced = budget.hyper.get(entry.agent or entry.study or "", {})
-    values.update({key: value for key, value in replaced.items() if key not in (entry.fixed or ())})
+    fixed = entry.fixed or ()
+    values.update({key: value for key, value in replaced.items() if key in values and key not in fixed})
     return values
 
 

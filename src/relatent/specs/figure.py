@@ -26,6 +26,7 @@ Kind = Literal[
     "sweep",
     "provenance_table",
     "panels",
+    "pictures",
 ]
 Scale = Literal["linear", "log", "symlog"]
 Statistic = Literal["final", "best", "area"]

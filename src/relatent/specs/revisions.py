@@ -31,7 +31,7 @@ TRAINING = "training"
 TRAINING_MODULES = (
     *("training.train", "training.session", "training.loop", "training.replay", "training.seeds", "training.record"),
     *("training.checkpoint", "training.acceleration", "training.stack", "training.together", "training.remote_env"),
-    *("training.episodes", "envs", "envs.dmc", "envs.dmc_pixels", "envs.pixel_noise"),
+    *("training.episodes", "training.process", "envs", "envs.dmc", "envs.dmc_pixels", "envs.pixel_noise"),
 )
 HEADER = "# Written by `python -m relatent.specs.revisions`; see its help.\n"
 

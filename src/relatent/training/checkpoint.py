@@ -102,7 +102,7 @@ class Checkpoint:
     def load(self) -> dict[str, Any] | None:
         """Restore the newest checkpoint whose checksums hold and return its position; None if there is none.
 
-        Raises RelatentError where it belongs to another spec.
+        Raises RelatentError where it belongs to another spec, or to code whose parts have other names.
         """
         for path in self._sentinels():
             try:
@@ -118,8 +118,14 @@ class Checkpoint:
             if owner != self.spec:
                 raise RelatentError(f"{self.folder} belongs to another spec, {owner} instead of {self.spec}")
             loaded = torch.load(io.BytesIO(state), weights_only=True)
-            for name, part in self.parts.items():
-                part.load_state_dict(loaded[name])
+            try:
+                for name, part in self.parts.items():
+                    part.load_state_dict(loaded[name])
+            except (KeyError, RuntimeError) as error:
+                raise RelatentError(
+                    f"{self.folder}: what is trained has other parts in this code ({' '.join(str(error).split())}); "
+                    "continue with the code that began it, or remove the folder to train from the start"
+                ) from None
             self.replay.restore(self.replay_file, sentinel["replay_rows"])
             self._rows, self._crc = sentinel["replay_rows"], sentinel["replay_crc32"]
             return sentinel["position"]

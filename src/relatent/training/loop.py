@@ -14,6 +14,7 @@ from relatent.specs.errors import RelatentError
 from relatent.training.checkpoint import Checkpoint
 from relatent.training.clock import PhaseClock
 from relatent.training.episodes import EpisodeReplay
+from relatent.training.pictures import due, view
 from relatent.training.record import Record
 from relatent.training.replay import Replay
 from relatent.training.seeds import Stream, derive, generator
@@ -33,7 +34,7 @@ class Plan:
     probes: tuple[str, ...] = ()
 
 
-OF_ENVIRONMENT = ("coverage", "positions")
+OF_ENVIRONMENT = ("coverage", "positions", "pictures")
 """Probes of where an agent has been; all others are the agent's own."""
 OF_EPISODES = ("bias", "open_loop")
 """Of these, those that an agent takes of the episodes that an evaluation plays; the others, of replay."""
@@ -97,13 +98,13 @@ def train(
             before = frames
             for lane, one in enumerate(episodes):
                 clock.enter("act")
-                observation, kept = one.observation, None
+                observation = one.observation
                 if frames < plan.random_frames:
                     action = (2 * torch.rand(one.env.action_space.shape, generator=one.actions) - 1).numpy()  # type: ignore[arg-type]
                 else:
                     action, one.belief = agent.act(observation, one.belief, explore=True, generator=one.actions)
                     record.action(frames, action)
-                    kept = agent.keep(one.belief)
+                kept = agent.keep(one.belief)
                 clock.enter("environment")
                 next_observation, reward, terminated = one.step(action)
                 record.visit(one.info)
@@ -148,6 +149,9 @@ def judge(
     watched, played = set(plan.probes) & set(OF_EPISODES), []
     for number in range(plan.eval_episodes):
         one = evaluated(plan, env, frames, number)
+        pictured = "pictures" in plan.probes and number == 0
+        if pictured and not record.pictures:
+            record.picture(frames, view(env))
         steps: list[tuple[np.ndarray, np.ndarray, float]] = []
         while not one.ended:
             seen = one.observation
@@ -158,6 +162,8 @@ def judge(
                 steps.append((np.array(seen), action, reward))
             if "positions" in plan.probes:
                 record.position(frames, one.info)
+        if pictured and due(frames, plan.frames, len(record.pictures) - 1):
+            record.picture(frames, view(env))
         record.episode("eval", frames, number, one.total, one.info.get("success"))
         if watched:
             played.append(Played(*(np.array(column) for column in zip(*steps, strict=True))))

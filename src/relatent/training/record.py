@@ -7,11 +7,12 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from relatent.specs.errors import RelatentError
@@ -40,6 +41,7 @@ class Record:
         self.fixed: dict[str, np.ndarray] = {}
         self.visits: list[int] = []  # training steps that ended in each cell, where the environment counts cells
         self.positions: list[tuple[float, float, int]] = []  # x, y and frames, of evaluations' steps
+        self.pictures: list[tuple[int, np.ndarray]] = []  # frames and uint8 (side, side, 3)
         self.updates = 0
         self._started = time.monotonic()
         self._reported = -math.inf
@@ -66,6 +68,10 @@ class Record:
         """Where an evaluation's step led to."""
         x, y = info["position"]
         self.positions.append((float(x), float(y), frames))
+
+    def picture(self, frames: int, picture: np.ndarray) -> None:
+        """What a state of an evaluation looks like; the first one is that before the first step of all."""
+        self.pictures.append((frames, picture))
 
     def action(self, frames: int, action: np.ndarray) -> None:
         """Raises NotANumber before a simulator fails on a NaN in terms of its own."""
@@ -114,12 +120,14 @@ class Record:
     def state_dict(self) -> dict[str, Any]:
         """All that a continued run needs of the past."""
         fixed = {name: array.tolist() for name, array in self.fixed.items()}
-        been = {"visits": self.visits, "positions": self.positions, "fixed": fixed}
+        pictures = [(frames, torch.from_numpy(picture)) for frames, picture in self.pictures]
+        been = {"visits": self.visits, "positions": self.positions, "pictures": pictures, "fixed": fixed}
         return {"rows": self.rows, "series": dict(self.series), "updates": self.updates, **been}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows, self.updates = state["rows"], state["updates"]
         self.visits, self.positions = state["visits"], state["positions"]
+        self.pictures = [(frames, picture.numpy()) for frames, picture in state.get("pictures", [])]
         self.series = defaultdict(list, state["series"])
         self.fixed = {name: np.array(values) for name, values in state.get("fixed", {}).items()}
 
@@ -131,6 +139,9 @@ class Record:
         if self.positions:
             *where, frames = zip(*self.positions, strict=True)
             self.arrays(positions=np.array(where).T, positions_frames=np.array(frames))
+        if self.pictures:
+            moments, pictures = zip(*self.pictures, strict=True)
+            self.arrays(pictures=np.stack(pictures), pictures_frames=np.array(moments))
         buffer = io.BytesIO()
         series = {
             name: np.asarray(values, np.int64 if name.endswith("_frames") else np.float64)
@@ -151,18 +162,25 @@ class Record:
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a row to a table with named columns. An agent that begins in stages gives it new columns later: then all of
-    it is written anew."""
-    columns, rows = list(row), []
+    """Add a row to a table with named columns. An agent that begins in stages gives it new columns later: then the
+    table is first written anew with these, empty in the rows before."""
+    columns = list(row)
     if path.exists():
         with path.open(newline="") as file:
-            columns = list(csv.DictReader(file).fieldnames or row)
-    added = [name for name in row if name not in columns]
-    if added:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    with path.open("w" if added else "a", newline="") as file:
-        writer = csv.DictWriter(file, [*columns, *added])
-        if added or file.tell() == 0:
-            writer.writeheader()
-        writer.writerows([*rows, row])
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or row)
+            if added := [name for name in row if name not in columns]:
+                columns += added
+                write_atomic(path, table(columns, list(reader)))
+    with path.open("a", newline="") as file:
+        file.write(table(columns, [row], header=file.tell() == 0))
+
+
+def table(columns: list[str], rows: Sequence[Mapping[str, Any]], header: bool = True) -> str:
+    """Rows as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

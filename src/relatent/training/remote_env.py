@@ -46,6 +46,9 @@ class RemoteEnv(gymnasium.Env):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         return self._call("step", action=action)
 
+    def render(self) -> np.ndarray:
+        return self._call("render")
+
     def close(self) -> None:
         self.connection.close()
         self.process.join()

@@ -2,15 +2,17 @@
 
 An observation is stored once: row i holds what was seen, done and received at one step, row i + 1 what was seen next.
 An episode's last observation takes a row of its own, which is never sampled as the start of a transition. Half the
-memory of storing next observations, and one contiguous read per sampled row.
+memory of storing next observations, and one contiguous read per sampled row. Pictures stay bytes, and the other numbers
+lie behind them as four bytes each.
 
 Several environments that are stepped together each have a lane, whose episode waits beside the table until all lanes'
 episodes have ended; then they are appended one after the other.
 
 For an agent on a GPU the table has a twin there, which rows are copied to before the next sample is drawn, so that a
-batch never crosses the bus.
+batch never crosses the bus; what `sample_seen` draws does.
 """
 
+import math
 from collections import deque
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,7 @@ import torch
 from torch import Tensor
 
 from relatent.nets.batch import Batch, Segments
+from relatent.nets.observation import Observation
 from relatent.specs.errors import RelatentError
 
 PATIENCE = 1_000  # draws before a batch of whole segments is given up
@@ -39,25 +42,37 @@ class Step(NamedTuple):
 
 class Replay:
     """At most `capacity` transitions. A row is [observation, action, kept, reward, terminated, closes an episode];
-    `kept` are `kept_size` numbers that the agent wants back with the transition."""
+    `kept` are `kept_size` numbers that the agent wants back with the transition. `observation` is how many numbers a
+    vector has, or the shape of pictures of bytes, whose number of bytes is a multiple of four."""
+
+    observation_shape: tuple[int, ...]
+    row_type: np.dtype
 
     def __init__(
         self,
         capacity: int,
-        observation_size: int,
+        observation: Observation,
         action_size: int,
         device: str = "cpu",
         kept_size: int = 0,
         lanes: int = 1,
     ) -> None:
-        self.capacity, self.observation_size, self.action_size = capacity, observation_size, action_size
-        self.kept_size, self.device = kept_size, device
+        if isinstance(observation, int):
+            self.observation_shape, self.row_type = (observation,), np.dtype(np.float32)
+        else:
+            self.observation_shape, self.row_type = observation, np.dtype(np.uint8)
+        self.observation_size = math.prod(self.observation_shape)  # items of a row
+        number = np.dtype(np.float32).itemsize // self.row_type.itemsize  # items of any other number in a row
+        if self.observation_size % number:
+            raise RelatentError(f"pictures {self.observation_shape}: expected a multiple of four bytes")
+        self.capacity, self.action_size, self.kept_size, self.device = capacity, action_size, kept_size, device
         self.waiting: list[list[Step]] = [[] for _ in range(lanes)]
         self.nothing_done, self.nothing_kept = np.zeros(action_size, np.float32), np.zeros(kept_size, np.float32)
         # An episode adds one row more than it has transitions, so that 2 * capacity rows always hold the last
         # `capacity` transitions. Memory is taken as rows are written, not here. A segment may reach beyond the newest
         # row: what is masked must be a number.
-        self.table = np.zeros((2 * capacity + 1, observation_size + action_size + kept_size + 3), np.float32)
+        width = self.observation_size + number * (action_size + kept_size + 3)
+        self.table = np.zeros((2 * capacity + 1, width), self.row_type)
         self.row_bytes, self.reach = self.table.itemsize * self.table.shape[1], len(self.table)  # newest rows kept
         self.row_of = np.empty(capacity, np.int64)  # of each transition
         self.rows = self.transitions = 0  # written since the start
@@ -67,7 +82,7 @@ class Replay:
         self._copied = (0, 0)  # rows and transitions that the twin has
         if device != "cpu":
             self.twin = (
-                torch.zeros(self.table.shape, device=device),
+                torch.zeros(self.table.shape, dtype=torch.from_numpy(self.table).dtype, device=device),
                 torch.empty(capacity, dtype=torch.int64, device=device),
             )
 
@@ -113,11 +128,12 @@ class Replay:
     def _write(
         self, observation: np.ndarray, action: np.ndarray, kept: np.ndarray, scalars: tuple[float, bool, bool]
     ) -> None:
-        row, done = self.table[self.rows % len(self.table)], self.observation_size + self.action_size
-        row[: self.observation_size] = observation
-        row[self.observation_size : done] = action
-        row[done:-3] = kept
-        row[-3:] = scalars
+        row = self.table[self.rows % len(self.table)]
+        row[: self.observation_size] = np.ravel(observation)
+        numbers = self._numbers(row)
+        numbers[: self.action_size] = action
+        numbers[self.action_size : -3] = kept
+        numbers[-3:] = scalars
         self.rows += 1
 
     def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
@@ -132,7 +148,7 @@ class Replay:
             steps = table[row_of[draws]]
             following = table[(row_of[draws] + 1) % len(table), : self.observation_size]
         observation, action, _, scalars = self._split(steps)
-        return Batch(observation, action, scalars[:, 0], following, scalars[:, 1])
+        return Batch(observation, action, scalars[:, 0], self._observation(following), scalars[:, 1])
 
     def sample_segments(self, batch_size: int, length: int, generator: torch.Generator) -> Segments:
         """Runs of `length` steps whose first is drawn uniformly with replacement; what lies after an episode's end is
@@ -180,17 +196,17 @@ class Replay:
 
     def sample_seen(self, batch_size: int, newest: int, generator: torch.Generator) -> Tensor:
         """Observations that an action was taken at, drawn uniformly with replacement from the `newest` ones, those of
-        episodes that still go on among them; (batch_size, observation_size)."""
+        episodes that still go on among them; (batch_size, *their shape)."""
         among = min(self.seen, newest)
         draws = torch.randint(among, (batch_size,), generator=generator, device=generator.device)
         places = self.transitions + self.seen - len(self) - among + draws.cpu().numpy()
-        chosen = np.empty((batch_size, self.observation_size), np.float32)
+        chosen = np.empty((batch_size, self.observation_size), self.row_type)
         stored = places < self.transitions
         chosen[stored] = self.table[self.row_of[places[stored] % self.capacity], : self.observation_size]
         for number in np.flatnonzero(~stored):
             step, lane = divmod(int(places[number] - self.transitions), len(self.waiting))
-            chosen[number] = self.waiting[lane][step].observation
-        return torch.from_numpy(chosen).to(self.device)
+            chosen[number] = np.ravel(self.waiting[lane][step].observation)
+        return self._observation(torch.from_numpy(chosen).to(self.device))
 
     @property
     def seen(self) -> int:
@@ -199,7 +215,17 @@ class Replay:
 
     def _split(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Observation, action, kept and the three scalars of rows."""
-        return rows.split([self.observation_size, self.action_size, self.kept_size, 3], dim=-1)
+        numbers = rows[..., self.observation_size :].view(torch.float32)
+        action, kept, scalars = numbers.split([self.action_size, self.kept_size, 3], dim=-1)
+        return self._observation(rows), action, kept, scalars
+
+    def _observation(self, rows: Tensor) -> Tensor:
+        """What was seen, of rows or of what they begin with."""
+        return rows[..., : self.observation_size].reshape(*rows.shape[:-1], *self.observation_shape)
+
+    def _numbers(self, rows: np.ndarray) -> np.ndarray:
+        """All else of rows, float32, to read and to write."""
+        return rows[..., self.observation_size :].view(np.float32)
 
     def _up_to_date(self, twin: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The twin with all that was written since the last sample. The newest row is open, what was seen last."""
@@ -219,14 +245,14 @@ class Replay:
 
     def restore(self, path: Path, rows: int) -> None:
         """Refill from a file of the first `rows` rows ever written."""
-        width = self.table.shape[1]
-        held = np.memmap(path, np.float32, "r", shape=(rows, width)) if rows else np.empty((0, width), np.float32)
-        self.transitions = int(rows - (held[:, -1] == 1).sum()) if rows else 0
-        self.rows = rows
+        shape = rows, self.table.shape[1]
+        held = np.memmap(path, self.row_type, "r", shape=shape) if rows else np.empty(shape, self.row_type)
+        closes = self._numbers(held)[:, -1] == 1
+        self.transitions, self.rows = int(rows - closes.sum()), rows
         kept = np.arange(max(0, rows - len(self.table)), rows)
         self.table[kept % len(self.table)] = held[kept]
-        starts = kept[held[kept, -1] == 0][-self.capacity :] % len(self.table)
+        starts = kept[~closes[kept]][-self.capacity :] % len(self.table)
         self.row_of[np.arange(self.transitions - len(starts), self.transitions) % self.capacity] = starts
-        steps = np.flatnonzero(held[:, -1] == 0)
-        self.began = deque(np.flatnonzero((steps == 0) | (held[steps - 1, -1] == 1)).tolist())
+        steps = np.flatnonzero(~closes)
+        self.began = deque(np.flatnonzero((steps == 0) | closes[steps - 1]).tolist())
         self.begins = True

@@ -11,6 +11,7 @@ import torch
 from relatent.agents import AGENTS, make_agent
 from relatent.envs import make
 from relatent.nets.learner import Learner
+from relatent.nets.observation import observation_of
 from relatent.specs.canonical import canonical, digest
 from relatent.specs.errors import RelatentError
 from relatent.training import finished, loop
@@ -91,7 +92,7 @@ def prepare(
     space, action_size = eval_env.observation_space, eval_env.action_space.shape[0]  # type: ignore[index]
     torch.manual_seed(derive(seed, Stream.INITIALISATION))  # for the layers' own initialisers only
     agent: Learner = make_agent(spec["agent"], spec["hyper"], space.shape, action_size)  # type: ignore[arg-type]
-    if plan.random_frames and agent.kept_size:
+    if plan.random_frames and agent.kept_size and agent.keep(None) is None:
         raise RelatentError(f"{run}: random_frames must be 0, as agent {spec['agent']!r} chooses z with every action")
     place(agent, how.device)
     capacity = min(agent.hyper.replay, plan.frames // plan.action_repeat)
@@ -110,7 +111,7 @@ def make_replay(
     if agent.learns_from == "episodes":
         assert space.dtype is not None
         return EpisodeReplay(capacity, space.shape, space.dtype, action_size, device, lanes)
-    return Replay(capacity, space.shape[0], action_size, device, agent.kept_size, lanes)
+    return Replay(capacity, observation_of(space.shape), action_size, device, agent.kept_size, lanes)
 
 
 class Placed:

@@ -13,13 +13,12 @@ from typing import Any, NoReturn
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch at import
 
-import torch
-
 from relatent.envs import make
 from relatent.specs.errors import RelatentError
 from relatent.training import finished
 from relatent.training.acceleration import Acceleration, accelerate
 from relatent.training.clock import PhaseClock
+from relatent.training.process import begin_computing
 from relatent.training.provenance import ROOT, run_manifest, source
 from relatent.training.record import Record
 from relatent.training.remote_env import RemoteEnv
@@ -109,7 +108,7 @@ def elsewhere(env_spec: dict[str, Any]) -> RemoteEnv:
 
 def begin() -> None:
     """What every training process does first."""
-    torch.set_num_threads(1)
+    begin_computing()
     source(ROOT)  # the commit that trains, even if another is checked out before the end
 
 
