@@ -171,5 +171,11 @@ class Call:
         """The ids of the Slurm jobs it has submitted."""
         return re.findall(r"has been submitted with SLURM jobid (\d+)", self.text)
 
+    def assert_all_of_it_in(self, job: str) -> None:
+        """No attempt but this one, or all that the job of a failed attempt said."""
+        failed = sorted((self.clone.root / ".snakemake/slurm_logs").rglob("*.log"))
+        said = "\n".join(f"{path}:\n{path.read_text()[-8000:]}" for path in failed)
+        assert self.submitted() == [job], f"{self.text[-5000:]}\n{self.clone.log()}\n{said}"
+
     def errors(self) -> list[str]:
         return [line for line in self.text.splitlines() if line.startswith("error:")]

@@ -3,7 +3,9 @@
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,22 +80,37 @@ def test_a_preempted_job_is_requeued_by_slurm(trial: Clone, cluster: Cluster, ho
     assert_told(trial, cluster)
     start_again(cluster, job)
     call.wait()
-    assert call.submitted() == [job]
+    call.assert_all_of_it_in(job)
     assert continued(trial)
     assert_as_on_the_host(trial, host)
 
 
 def test_a_lost_node_daemon_leaves_one_trainer_at_a_time(trial: Clone, cluster: Cluster, host: Host) -> None:
-    """The daemon is gone, its job is not: the copy that Slurm starts elsewhere waits for it."""
+    """The daemon is gone, its job is not: the copy that Slurm starts elsewhere waits for it.
+
+    Slurm ends the lost job's step for the Snakemake around it, which looks for the results for 60 s, every sixth of
+    them, and then for what a failed job has left behind. Here they come in between.
+    """
     call, job = begin(trial, cluster)
     node = cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
     cluster.kill_node(node)
+    (outer,), step = outside_of_steps(cluster, job, "snakemake"), outside_of_steps(cluster, job, "srun")
+    trainer = int(next((trial.root / "runs").rglob(".lock")).read_text())
+    os.kill(trainer, signal.SIGSTOP)
     try:
         start_again(cluster, job)
+        cluster.until(lambda: all(map(ended, step)), 60, "the end of a step that Slurm has given up")
+        time.sleep(57)
+        os.kill(outer, signal.SIGSTOP)
+        os.kill(trainer, signal.SIGCONT)
         call.wait()
     finally:
+        for process in (trainer, outer):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
         cluster.start_node(node)
-    assert call.submitted() == [job]
+    cluster.until(lambda: ended(outer), 60, "the end of the lost job")
+    call.assert_all_of_it_in(job)
     assert_as_on_the_host(trial, host)
     cluster.until(lambda: set(cluster.states().values()) == {"idle"}, 120, "the node's return")
 
@@ -109,7 +126,7 @@ def test_a_lost_node_is_replaced(trial: Clone, cluster: Cluster, host: Host) -> 
         call.wait()
     finally:
         cluster.start_node(node)
-    assert call.submitted() == [job]
+    call.assert_all_of_it_in(job)
     assert continued(trial)
     assert_as_on_the_host(trial, host)
     cluster.until(lambda: set(cluster.states().values()) == {"idle"}, 120, "the node's return")
@@ -117,16 +134,41 @@ def test_a_lost_node_is_replaced(trial: Clone, cluster: Cluster, host: Host) -> 
 
 def processes_of(cluster: Cluster, job: str) -> list[int]:
     """A job's processes and Slurm's own that watch them, these first."""
-    watchers, others = [], []
-    for process in marked(cluster.folder):
-        entry = Path(f"/proc/{process}")
-        if (entry / "cmdline").read_bytes().startswith(f"slurmstepd: [{job}.".encode()):
-            watchers.append(process)
-        elif f"SLURM_JOB_ID={job}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-            others.append(process)
+    watchers = [
+        process
+        for process in marked(cluster.folder)
+        if Path(f"/proc/{process}/cmdline").read_bytes().startswith(f"slurmstepd: [{job}.".encode())
+    ]
+    others = [
+        process for process in marked(cluster.folder) if f"SLURM_JOB_ID={job}".encode() in said(process, "environ")
+    ]
     assert watchers
     assert others
     return watchers + others
+
+
+def outside_of_steps(cluster: Cluster, job: str, program: str) -> list[int]:
+    """The processes of a job's script that run a program, of which Slurm knows no step."""
+    found = []
+    for process in marked(cluster.folder):
+        environment, words = said(process, "environ"), said(process, "cmdline")[:3]  # python -m snakemake
+        if f"SLURM_JOB_ID={job}".encode() in environment and b"SLURM_STEP_ID=0" not in environment:
+            found += [process] * (program in [Path(os.fsdecode(word)).name for word in words])
+    assert found
+    return found
+
+
+def said(process: int, file: str) -> list[bytes]:
+    """Its environment or command line."""
+    return Path(f"/proc/{process}/{file}").read_bytes().split(b"\0")
+
+
+def ended(process: int) -> bool:
+    """Whether a process is gone, or only waits for its parent to notice."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def start_again(cluster: Cluster, job: str) -> None:

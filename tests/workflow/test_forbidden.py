@@ -43,6 +43,10 @@ def test_the_default_profile_overrides_no_other(key: str) -> None:
     assert key not in settings(ROOT / "workflow/profiles/default")
 
 
+def test_a_job_that_was_given_up_removes_nothing() -> None:
+    assert settings(ROOT / "workflow/profiles/slurm")["keep-incomplete"] is True
+
+
 def test_jobs_are_looked_for_with_patience() -> None:
     slurm = settings(ROOT / "workflow/profiles/slurm")
     assert slurm["slurm-status-command"] == "squeue"  # sacct's word for a cancelled job is not understood
