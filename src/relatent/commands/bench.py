@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from relatent.agents import make_agent
-from relatent.commands.cost import TRANSITIONS, count, synthetic_replay
+from relatent.commands.cost import TRANSITIONS, synthetic_replay, update_flops
 from relatent.commands.throughput import FILE, Row, merge, read, simulator_name, write
 from relatent.envs import make
+from relatent.specs.canonical import canonical
 from relatent.specs.catalog import Catalog, Job
 from relatent.specs.errors import RelatentError, unknown
 from relatent.specs.suites import SUITE_TASKS
@@ -43,13 +44,15 @@ class Effort:
     """How long to measure."""
 
     rounds: int
-    """Medians are over so many rounds."""
+    """Medians are over so many rounds, at most."""
     round_seconds: float
+    update_seconds: float
+    """On an agent's updates, and again on those of its short real run, at most; but three are always made."""
     run_frames: int
-    """Of the short real run that shares are taken from."""
+    """Of the short real run that shares are taken from, at most."""
 
 
-FULL, QUICK = Effort(15, 0.4, 6000), Effort(5, 0.1, 1500)
+FULL, QUICK = Effort(15, 0.4, 120.0, 6000), Effort(5, 0.1, 10.0, 1500)
 
 
 @dataclass(frozen=True)
@@ -145,18 +148,18 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     shape, action_size = env.observation_space.shape, env.action_space.shape[0]  # type: ignore[index]
     assert shape is not None
     torch.manual_seed(0)
-    begun = {key: 0 if key == "first_updates" else value for key, value in spec["hyper"].items()}  # all of it learns
+    hyper = spec["hyper"]
+    begun = {key: 0 if key == "first_updates" else value for key, value in hyper.items()}  # all of it learns
     agent = make_agent(spec["agent"], begun, shape, action_size)
     replay = synthetic_replay(agent, shape, action_size, TRANSITIONS[agent.learns_from])
     stream = torch.Generator().manual_seed(0)
 
-    flops = count(agent, replay, stream)
+    flops = update_flops(spec["agent"], canonical(hyper), shape, action_size)
     update_seconds, peak = beside_peak(lambda: agent.update(replay, stream), effort)
     observation = np.zeros(shape, env.observation_space.dtype)
     belief = agent.act(observation, None, explore=True, generator=stream)[1]
     act_seconds = seconds_of(lambda: agent.act(observation, belief, explore=True, generator=stream), effort)
 
-    hyper = spec["hyper"]
     gflops = flops / update_seconds / 1e9
     row = Row(
         machine=cpu_model(),
@@ -173,7 +176,7 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
         peak_ratio=round(gflops / peak, 3),
     )
     # A run that learns from pictures takes hours to come to what is typical of it.
-    shares = loop_shares(spec, effort) if agent.learns_from == "transitions" else {}
+    shares = loop_shares(spec, update_seconds, effort) if agent.learns_from == "transitions" else {}
     return Measured(algorithm, row, peak, shares)
 
 
@@ -184,11 +187,12 @@ def beside_peak(work: Callable[[], Any], effort: Effort) -> tuple[float, float]:
     def product() -> None:
         torch.mm(matrix, matrix)
 
-    once, repeats = timed(work, 3), timed(product, 3)
+    work()  # the first one also asks for memory
+    once, product_once = timed(work, 1), timed(product, 3)
     works, products = [], []
-    for _ in range(effort.rounds):
+    for _ in range(max(3, min(effort.rounds, round(effort.update_seconds / once)))):
         works.append(timed(work, max(1, round(effort.round_seconds / once))))
-        products.append(timed(product, max(1, round(effort.round_seconds / repeats))))
+        products.append(timed(product, max(1, round(effort.round_seconds / product_once))))
     return statistics.median(works), 2 * PEAK_SIZE**3 / statistics.median(products) / 1e9
 
 
@@ -206,17 +210,19 @@ def timed(work: Callable[[], Any], repeats: int) -> float:
     return (time.process_time() - start) / repeats
 
 
-def loop_shares(spec: dict[str, Any], effort: Effort) -> dict[str, float]:
+def loop_shares(spec: dict[str, Any], update_seconds: float, effort: Effort) -> dict[str, float]:
     """Train for real for a moment and share out the loop's wall time by phase, evaluation left out."""
     warm = effort.run_frames // 10
+    updates = max(3, round(effort.update_seconds / update_seconds))
+    frames = min(effort.run_frames, warm + updates * spec["hyper"].get("update_every", 1))
     short = {
         **spec,
         "hyper": {**spec["hyper"], "update_after": warm},
         "training": {
             **spec["training"],
-            "frames": effort.run_frames,
+            "frames": frames,
             "random_frames": min(spec["training"]["random_frames"], warm),
-            "eval_every": effort.run_frames,
+            "eval_every": frames,
             "eval_episodes": 1,
         },
     }
