@@ -47,12 +47,14 @@ class Effort:
     """Medians are over so many rounds, at most."""
     round_seconds: float
     update_seconds: float
-    """On an agent's updates, and again on those of its short real run, at most; but three are always made."""
+    """On an agent's updates, at most; but three are always made."""
     run_frames: int
-    """Of the short real run that shares are taken from, at most."""
+    """Of the short real run that shares are taken from."""
+    run_seconds: float
+    """Where that run's updates would take longer it is left out."""
 
 
-FULL, QUICK = Effort(15, 0.4, 120.0, 6000), Effort(5, 0.1, 10.0, 1500)
+FULL, QUICK = Effort(15, 0.4, 120.0, 6000, 1200.0), Effort(5, 0.1, 10.0, 1500, 180.0)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Measured:
     row: Row
     peak_gflops: float
     shares: dict[str, float]
-    """Of the wall time of a real run's training loop, by phase; empty for agents that learn from episodes."""
+    """Of the wall time of a real run's training loop, by phase; empty where such a run takes too long."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,10 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
         gflops=round(gflops, 1),
         peak_ratio=round(gflops / peak, 3),
     )
-    # A run that learns from pictures takes hours to come to what is typical of it.
-    shares = loop_shares(spec, update_seconds, effort) if agent.learns_from == "transitions" else {}
-    return Measured(algorithm, row, peak, shares)
+    # A run that learns from episodes takes hours to come to what is typical of it.
+    run_seconds = effort.run_frames / hyper.get("update_every", 1) * update_seconds
+    short = agent.learns_from == "transitions" and run_seconds < effort.run_seconds
+    return Measured(algorithm, row, peak, loop_shares(spec, effort) if short else {})
 
 
 def beside_peak(work: Callable[[], Any], effort: Effort) -> tuple[float, float]:
@@ -210,19 +213,17 @@ def timed(work: Callable[[], Any], repeats: int) -> float:
     return (time.process_time() - start) / repeats
 
 
-def loop_shares(spec: dict[str, Any], update_seconds: float, effort: Effort) -> dict[str, float]:
+def loop_shares(spec: dict[str, Any], effort: Effort) -> dict[str, float]:
     """Train for real for a moment and share out the loop's wall time by phase, evaluation left out."""
     warm = effort.run_frames // 10
-    updates = max(3, round(effort.update_seconds / update_seconds))
-    frames = min(effort.run_frames, warm + updates * spec["hyper"].get("update_every", 1))
     short = {
         **spec,
         "hyper": {**spec["hyper"], "update_after": warm},
         "training": {
             **spec["training"],
-            "frames": frames,
+            "frames": effort.run_frames,
             "random_frames": min(spec["training"]["random_frames"], warm),
-            "eval_every": frames,
+            "eval_every": effort.run_frames,
             "eval_episodes": 1,
         },
     }
@@ -274,7 +275,8 @@ def show(console: Console, measured: list[Measured], simulators: list[Row]) -> N
     console.print(table)
     console.print(
         "GFLOP: of one update. peak: GFLOP/s of a float32 matrix product, measured in turn with the updates; ratio:\n"
-        f"GFLOP/s over it. {', '.join(LOOP_PHASES)}: shares of the loop's wall time in a short real run.",
+        f"GFLOP/s over it. {', '.join(LOOP_PHASES)}: shares of the loop's wall time in a short real run;\n"
+        "- where that would not be short.",
         style="dim",
     )
     steps = Table(box=None, pad_edge=False)
