@@ -162,7 +162,8 @@ def plan(figure: Figure, budget: Budget = "paper") -> None:
 
     \b
     Runs, environment steps, gradient updates, floating point operations, and hours on one CPU thread and on a GPU,
-    from the speeds in config/throughput.csv that `relatent bench --write` measured.
+    from the speeds in config/throughput.csv that `relatent bench --write` measured: where there are any of this
+    machine's processor, from these.
     Examples:
       relatent plan smac_fig4
       relatent plan smac_fig4 --budget laptop
@@ -170,10 +171,11 @@ def plan(figure: Figure, budget: Budget = "paper") -> None:
     from relatent.commands.plan import plan as plan_jobs
     from relatent.commands.plan import show
     from relatent.commands.throughput import FILE, Speed, read
+    from relatent.training.provenance import cpu_model
 
     catalog = enter_clone()
     rows = read(FILE)
-    planned = plan_jobs(catalog.jobs(budget, figure), Speed(rows, "cpu"), Speed(rows, "cuda"))
+    planned = plan_jobs(catalog.jobs(budget, figure), Speed(rows, "cpu", cpu_model()), Speed(rows, "cuda"))
     show(console(), f"{figure} at the {budget} budget", planned)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from relatent.commands.plan import Cost, Plan, closing, plan, si
+from relatent.commands.plan import Cost, Plan, closing, hours_text, plan, si
 from relatent.commands.throughput import Row, Speed
 from relatent.specs.catalog import Catalog
 from tests.commands.jobs import job
@@ -84,3 +84,10 @@ def test_what_several_environments_and_rarer_updates_come_to() -> None:
     assert cost.flops is not None
     assert 20e9 < cost.flops / cost.updates < 40e9
     assert cost.cpu_hours is None  # no update of this agent was measured in the table above
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"), [(None, "not measured"), (0.0, "0"), (0.12345, "0.123"), (12.34, "12.3"), (18_567.3, "18,600")]
+)
+def test_hours_have_three_digits(hours: float | None, text: str) -> None:
+    assert hours_text(hours) == text

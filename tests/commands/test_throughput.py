@@ -16,6 +16,13 @@ def test_file_round_trip(tmp_path: Path) -> None:
     assert read(tmp_path / "throughput.csv") == ROWS
 
 
+def test_numbers_are_written_as_short_as_they_are(tmp_path: Path) -> None:
+    write(tmp_path / "throughput.csv", [SMALL])
+    assert (tmp_path / "throughput.csv").read_text().splitlines()[
+        1
+    ] == "A,cpu,walker_run,sac,100,10,,0.1,500,1000,,50,0.8"
+
+
 def test_no_file_no_rows(tmp_path: Path) -> None:
     assert read(tmp_path / "throughput.csv") == []
 
@@ -38,6 +45,17 @@ def test_what_was_not_measured_is_none() -> None:
     assert Speed(ROWS, "cpu").act_seconds("td3", 1.0) is None
     assert Speed(ROWS, "cuda").update_seconds("sac", 1.0) is None
     assert Speed([], "cpu").env_step_seconds("walker_run") is None
+
+
+def test_what_this_machine_was_measured_to_do_counts_first() -> None:
+    own = Row("B", "cpu", "walker_run", "sac", 400, 10, None, 1.0, 30.0, 500.0, None, 30.0, 0.9)
+    walker = Row("B", "cpu", "walker_run", env_steps_per_second=8_000.0)
+    for rows in ([own, walker, *ROWS], [*ROWS, own, walker]):
+        speed = Speed(rows, "cpu", "B")
+        assert speed.update_seconds("sac", 0.1) == 0.1 / 30  # although one elsewhere is nearer in size
+        assert speed.act_seconds("sac", 0.1) == 1 / 500
+        assert speed.env_step_seconds("walker_run") == 1 / 8_000
+        assert speed.env_step_seconds("cheetah_run") == 1 / 30_000
 
 
 def test_simulators_and_actions() -> None:

@@ -173,7 +173,7 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
         particles=hyper.get("particles"),
         gflop_per_update=round(flops / 1e9, 4),
         updates_per_second=float(f"{1 / update_seconds:.3g}"),
-        acts_per_second=round(1 / act_seconds),
+        acts_per_second=float(f"{1 / act_seconds:.4g}"),
         gflops=round(gflops, 1),
         peak_ratio=round(gflops / peak, 3),
     )
@@ -266,7 +266,7 @@ def show(console: Console, measured: list[Measured], simulators: list[Row]) -> N
             one.algorithm,
             f"{row.gflop_per_update:.3g}",
             f"{row.updates_per_second:.4g}",
-            f"{row.acts_per_second:.0f}",
+            f"{row.acts_per_second:.4g}",
             f"{row.gflops:.1f}",
             f"{one.peak_gflops:.1f}",
             f"{row.peak_ratio:.0%}",

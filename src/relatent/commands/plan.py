@@ -157,7 +157,8 @@ def closing(planned: Plan, cores: int) -> str:
         return "Every run is done; asking for the figure only draws it."
     text = f"{total.runs - total.done} of {total.runs} runs are left"
     if total.cpu_hours_left is not None:
-        text += f": about {total.cpu_hours_left:.3g} CPU hours, {total.cpu_hours_left / cores:.3g} h on {cores} cores"
+        left, spread = hours_text(total.cpu_hours_left), hours_text(total.cpu_hours_left / cores)
+        text += f": about {left} CPU hours, {spread} h on {cores} cores"
     text += "."
     if planned.planned:
         text += f" Not trainable yet, their agents are still to be written: {', '.join(planned.planned)}."
@@ -168,11 +169,12 @@ def si(value: float | None) -> str:
     """A count with a prefix: 1.2 M, 3.4 G. 0 is a dash, None is unknown."""
     if value is None:
         return "not known"
-    for exponent, prefix in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+    for exponent, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if value >= 10**exponent:
             return f"{value / 10**exponent:.3g} {prefix}"
     return f"{value:.0f}" if value else "-"
 
 
 def hours_text(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.3g}"
+    """Three digits that count: 0.125, 18,600."""
+    return "not measured" if value is None else f"{float(f'{value:.3g}'):,.10g}"

@@ -67,7 +67,8 @@ def write(path: Path, rows: list[Row]) -> None:
     writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: "" if value is None else value for name, value in asdict(row).items()})
+        written = {name: f"{value:.10g}" if isinstance(value, float) else value for name, value in asdict(row).items()}
+        writer.writerow({name: "" if value is None else value for name, value in written.items()})
     write_atomic(path, text.getvalue())
 
 
@@ -76,10 +77,12 @@ PICTURES = "+pixels"
 
 
 class Speed:
-    """Seconds that work takes on one kind of device, by the nearest measurement of it."""
+    """Seconds that work takes on one kind of device, by the nearest measurement of it: of what was measured on
+    `machine` there, of all else on any."""
 
-    def __init__(self, rows: list[Row], device: str) -> None:
-        self.rows = [row for row in rows if row.device == device]
+    def __init__(self, rows: list[Row], device: str, machine: str = "") -> None:
+        self.rows = sorted((row for row in rows if row.device == device), key=lambda row: row.machine == machine)
+        self.machine = machine
 
     def update_seconds(self, agent: str, gflop: float) -> float | None:
         """One update of `gflop`, at the rate of this agent's measured update nearest in size; None if unmeasured."""
@@ -93,12 +96,14 @@ class Speed:
 
     def _nearest(self, agent: str, gflop: float) -> Row | None:
         rows = [row for row in self.rows if row.agent == agent and row.gflop_per_update]
+        rows = [row for row in rows if row.machine == self.machine] or rows
         return min(rows, key=lambda row: abs((row.gflop_per_update or 0) / gflop - 1), default=None)
 
     def env_step_seconds(self, simulator: str) -> float | None:
         """One environment frame; of a simulator not measured, the median over those that were, with pictures or
         without as it is itself."""
         pictures = simulator.endswith(PICTURES)
+        # The last one counts, this machine's.
         speeds = {row.task: row.env_steps_per_second for row in self.rows if row.env_steps_per_second}
         measured = {name: speed for name, speed in speeds.items() if name.endswith(PICTURES) == pictures}
         if not measured:
