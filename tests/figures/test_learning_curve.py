@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from relatent.envs.maze import random_walk
+from relatent.figures.background import shown_part
 from relatent.figures.check import check
 from relatent.figures.draw import draw_kind
 from relatent.figures.drawing import read_drawing
@@ -158,6 +159,23 @@ def test_digitised_curves_are_drawn_behind_ours_and_compared_with_nothing(drawn)
     assert "Figure 7 of the paper, read off the picture. Mean of 6 runs." in said
     last = table[table["band"] == "digitised: Figure 7"]
     assert last[["frames", "mean"]].to_numpy().tolist() == [[100, 0.25], [400_000, 0.75]]
+
+
+@pytest.mark.parametrize(
+    ("frames", "shown"),
+    [
+        ([0, 100, 200], [0, 100, 103]),
+        ([0, 50, 100], [0, 50, 100]),
+        ([0, 103], [0, 103]),
+        ([150, 200], []),
+    ],
+)
+def test_a_curve_behind_ours_ends_with_the_panel(frames: list[int], shown: list[float]) -> None:
+    """What lies beyond would set the limits of its axis of values."""
+    curve = {"frames": frames, "mean": [10.0 * frame for frame in frames]}
+    found, values = shown_part(curve, "mean", 103.0)
+    assert found.tolist() == shown
+    assert values.tolist() == pytest.approx([10.0 * frame for frame in shown])
 
 
 def test_a_digitised_curve_is_in_its_tasks_panel_only(drawn) -> None:

@@ -17,6 +17,7 @@ from relatent.envs.maze import random_walk
 from relatent.figures.drawing import Drawing
 from relatent.figures.page import Note
 from relatent.figures.series import Curves
+from relatent.figures.statistics import Array
 from relatent.figures.style import DASH_DOT, DOTTED, GREY, Appearance, Dash
 
 COVERAGE = "coverage_share"
@@ -31,6 +32,8 @@ PALE = 0.62
 """Share of white in a digitised curve's colour."""
 SPARSE = 20
 """Points of a digitised curve up to which each is marked."""
+BEYOND = 1.03
+"""A panel's last frame over our curves'."""
 THOUSAND = 1000.0
 
 
@@ -48,19 +51,31 @@ def draw_background(
 ) -> None:
     """`last`: the frame at which our curves end; None where there is none of ours."""
     curves = [curve for curve in check["digitised"] if curve["task"] == task and curve["algorithm"] in styles]
+    end = BEYOND * last if last else np.inf
     for curve in curves:
-        frames, style = np.array(curve["frames"]) / THOUSAND, styles[curve["algorithm"]]
-        marker = style.marker if len(frames) <= SPARSE else None
+        style, points = styles[curve["algorithm"]], sum(frame <= end for frame in curve["frames"])
+        frames, mean = shown_part(curve, "mean", end)
+        marker = style.marker if len(curve["frames"]) <= SPARSE else None
         look: dict[str, Any] = {"color": pale(style.colour), "linewidth": 2.0, "solid_capstyle": "round"}
-        panel.plot(frames, curve["mean"], marker=marker, markersize=4.5, markeredgewidth=0, zorder=1.6, **look)
+        look |= {"marker": marker, "markersize": 4.5, "markeredgewidth": 0, "markevery": slice(points)}
+        panel.plot(frames / THOUSAND, mean, zorder=1.6, **look)
         if "std" in curve:
-            mean, spread = np.array(curve["mean"]), np.array(curve["std"])
-            colour = pale(style.colour)
-            panel.fill_between(frames, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0, zorder=1.5)
+            spread, colour = shown_part(curve, "std", end)[1], pale(style.colour)
+            band = frames / THOUSAND, mean - spread, mean + spread
+            panel.fill_between(*band, color=colour, alpha=0.25, linewidth=0, zorder=1.5)
     if drawing.data.measure == COVERAGE and last:
         for name, control in controls(int(last)).items():
             look = {"color": GREY, "linewidth": 1.0, "linestyle": CONTROLS[name][1]}
             panel.plot(control.frames / THOUSAND, control.values.mean(axis=0), zorder=1.8, **look)
+
+
+def shown_part(curve: dict[str, Any], column: str, end: float) -> tuple[Array, Array]:
+    """Frames and values of a curve up to `end`, so that what lies outside of the panel sets no limits."""
+    frames, values = np.array(curve["frames"], float), np.array(curve[column], float)
+    kept = frames <= end
+    if kept.all() or not kept.any():
+        return frames[kept], values[kept]
+    return np.append(frames[kept], end), np.append(values[kept], np.interp(end, frames, values))
 
 
 def released(drawing: Drawing) -> bool:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from relatent.figures.background import (
+    BEYOND,
     COVERAGE,
     THOUSAND,
     background_legend,
@@ -98,13 +99,13 @@ def draw_panel(panel: Axes, drawing: Drawing, check: dict[str, Any], found: Foun
         if curve is not None:
             draw_curve(panel, curve, styles[name], order, len(names), measure)
         if curve is not None and last and measure in BARS and len(curve.seeds) > 1:
-            draw_bar(panel, curve, styles[name], last * (1.03 + BAR * order))
+            draw_bar(panel, curve, styles[name], last * (BEYOND + BAR * order))
     if all(found[name, task, phase] is None for name in names):
         why = "no episode has ended" if last else "not trained"
         panel.text(0.5, 0.5, why, transform=panel.transAxes, ha="center", va="center", color=GREY)
     if last and (measure in BARS or background_legend(drawing, check)):
         # Not to the end of other people's curves.
-        panel.set_xlim(right=last * (1.03 + BAR * len(names) * (measure in BARS)) / THOUSAND)
+        panel.set_xlim(right=last * (BEYOND + BAR * len(names) * (measure in BARS)) / THOUSAND)
 
 
 def last_frame(found: Found, task: str) -> float | None:
