@@ -88,8 +88,8 @@ def test_a_preempted_job_is_requeued_by_slurm(trial: Clone, cluster: Cluster, ho
 def test_a_lost_node_daemon_leaves_one_trainer_at_a_time(trial: Clone, cluster: Cluster, host: Host) -> None:
     """The daemon is gone, its job is not: the copy that Slurm starts elsewhere waits for it.
 
-    Slurm ends the lost job's step for the Snakemake around it, which looks for the results for 60 s, every sixth of
-    them, and then for what a failed job has left behind. Here they come in between.
+    Slurm ends the lost job's step for the Snakemake around it, which looks for the results for 60 s, for the last time
+    6 s before it gives up, and then for what a failed job has left behind. Here they come in between.
     """
     call, job = begin(trial, cluster)
     node = cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
@@ -97,19 +97,23 @@ def test_a_lost_node_daemon_leaves_one_trainer_at_a_time(trial: Clone, cluster: 
     (outer,), step = outside_of_steps(cluster, job, "snakemake"), outside_of_steps(cluster, job, "srun")
     trainer = int(next((trial.root / "runs").rglob(".lock")).read_text())
     os.kill(trainer, signal.SIGSTOP)
-    try:
-        start_again(cluster, job)
-        cluster.until(lambda: all(map(ended, step)), 60, "the end of a step that Slurm has given up")
-        time.sleep(57)
-        os.kill(outer, signal.SIGSTOP)
-        os.kill(trainer, signal.SIGCONT)
-        call.wait()
-    finally:
-        for process in (trainer, outer):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
-        cluster.start_node(node)
-    cluster.until(lambda: ended(outer), 60, "the end of the lost job")
+    with Path(f"/proc/{outer}/fd/2").open(errors="replace") as log:  # it will be removed
+        try:
+            start_again(cluster, job)
+            cluster.until(lambda: all(map(ended, step)), 60, "the end of a step that Slurm has given up")
+            gives_up = time.monotonic() + 65
+            time.sleep(20)
+            os.kill(outer, signal.SIGSTOP)
+            os.kill(trainer, signal.SIGCONT)
+            call.wait()
+            time.sleep(max(0, gives_up - time.monotonic()))
+        finally:
+            for process in (trainer, outer):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+            cluster.start_node(node)
+        cluster.until(lambda: ended(outer), 60, "the end of the lost job")
+        assert "Missing files after 60 seconds" in log.read()
     call.assert_all_of_it_in(job)
     assert_as_on_the_host(trial, host)
     cluster.until(lambda: set(cluster.states().values()) == {"idle"}, 120, "the node's return")
@@ -137,7 +141,7 @@ def processes_of(cluster: Cluster, job: str) -> list[int]:
     watchers = [
         process
         for process in marked(cluster.folder)
-        if Path(f"/proc/{process}/cmdline").read_bytes().startswith(f"slurmstepd: [{job}.".encode())
+        if b"".join(said(process, "cmdline")).startswith(f"slurmstepd: [{job}.".encode())
     ]
     others = [
         process for process in marked(cluster.folder) if f"SLURM_JOB_ID={job}".encode() in said(process, "environ")
@@ -159,15 +163,18 @@ def outside_of_steps(cluster: Cluster, job: str, program: str) -> list[int]:
 
 
 def said(process: int, file: str) -> list[bytes]:
-    """Its environment or command line."""
-    return Path(f"/proc/{process}/{file}").read_bytes().split(b"\0")
+    """Its environment or command line; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{process}/{file}").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def ended(process: int) -> bool:
     """Whether a process is gone, or only waits for its parent to notice."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 

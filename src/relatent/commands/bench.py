@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from relatent.agents import make_agent
-from relatent.commands.cost import TRANSITIONS, synthetic_replay, update_flops
+from relatent.commands.cost import BEGUN, TRANSITIONS, synthetic_replay, update_flops
 from relatent.commands.throughput import FILE, Row, merge, read, simulator_name, write
 from relatent.envs import make
 from relatent.specs.canonical import canonical
@@ -47,11 +47,11 @@ class Effort:
     """Medians are over so many rounds, at most."""
     round_seconds: float
     update_seconds: float
-    """On an agent's updates, at most; but three are always made."""
+    """On rounds of an agent's updates, at most; but three are always made."""
     run_frames: int
     """Of the short real run that shares are taken from."""
     run_seconds: float
-    """Where that run's updates would take longer it is left out."""
+    """Where that run's updates and actions would take longer it is left out."""
 
 
 FULL, QUICK = Effort(15, 0.4, 120.0, 6000, 1200.0), Effort(5, 0.1, 10.0, 1500, 180.0)
@@ -151,13 +151,12 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     assert shape is not None
     torch.manual_seed(0)
     hyper = spec["hyper"]
-    begun = {key: 0 if key == "first_updates" else value for key, value in hyper.items()}  # all of it learns
-    agent = make_agent(spec["agent"], begun, shape, action_size)
+    agent = make_agent(spec["agent"], {key: BEGUN.get(key, value) for key, value in hyper.items()}, shape, action_size)
     replay = synthetic_replay(agent, shape, action_size, TRANSITIONS[agent.learns_from])
     stream = torch.Generator().manual_seed(0)
 
     flops = update_flops(spec["agent"], canonical(hyper), shape, action_size)
-    update_seconds, peak = beside_peak(lambda: agent.update(replay, stream), effort)
+    update_seconds, peak = beside_peak(lambda: agent.update(replay, stream), agent.period, effort)
     observation = np.zeros(shape, env.observation_space.dtype)
     belief = agent.act(observation, None, explore=True, generator=stream)[1]
     act_seconds = seconds_of(lambda: agent.act(observation, belief, explore=True, generator=stream), effort)
@@ -178,23 +177,28 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
         peak_ratio=round(gflops / peak, 3),
     )
     # A run that learns from episodes takes hours to come to what is typical of it.
-    run_seconds = effort.run_frames / hyper.get("update_every", 1) * update_seconds
+    updates = effort.run_frames / hyper.get("update_every", 1) * hyper.get("updates_per_step", 1)
+    run_seconds = updates * update_seconds + effort.run_frames * act_seconds
     short = agent.learns_from == "transitions" and run_seconds < effort.run_seconds
     return Measured(algorithm, row, peak, loop_shares(spec, effort) if short else {})
 
 
-def beside_peak(work: Callable[[], Any], effort: Effort) -> tuple[float, float]:
-    """Seconds of one `work`, and GFLOP/s of a matrix product measured in turn with it; medians over rounds."""
+def beside_peak(work: Callable[[], Any], period: int, effort: Effort) -> tuple[float, float]:
+    """Seconds of one `work`, and GFLOP/s of a matrix product measured in turn with it; medians over rounds.
+
+    Every `period`th work is a longer one, as with a delayed policy, so a round is of whole periods.
+    """
     matrix = torch.randn(PEAK_SIZE, PEAK_SIZE)
 
     def product() -> None:
         torch.mm(matrix, matrix)
 
-    work()  # the first one also asks for memory
-    once, product_once = timed(work, 1), timed(product, 3)
+    timed(work, period)  # the first ones also ask for memory
+    once, product_once = timed(work, period), timed(product, 3)
+    repeats = period * max(1, round(effort.round_seconds / once / period))
     works, products = [], []
-    for _ in range(max(3, min(effort.rounds, round(effort.update_seconds / once)))):
-        works.append(timed(work, max(1, round(effort.round_seconds / once))))
+    for _ in range(max(3, min(effort.rounds, round(effort.update_seconds / once / repeats)))):
+        works.append(timed(work, repeats))
         products.append(timed(product, max(1, round(effort.round_seconds / product_once))))
     return statistics.median(works), 2 * PEAK_SIZE**3 / statistics.median(products) / 1e9
 

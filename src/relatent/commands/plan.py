@@ -176,5 +176,5 @@ def si(value: float | None) -> str:
 
 
 def hours_text(value: float | None) -> str:
-    """Three digits that count: 0.125, 18,600."""
+    """Three significant digits: 0.125, 18,600."""
     return "not measured" if value is None else f"{float(f'{value:.3g}'):,.10g}"

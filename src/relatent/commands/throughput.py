@@ -77,8 +77,8 @@ PICTURES = "+pixels"
 
 
 class Speed:
-    """Seconds that work takes on one kind of device, by the nearest measurement of it: of what was measured on
-    `machine` there, of all else on any."""
+    """Seconds that work takes on one kind of device, by the nearest measurement of it: among rows of `machine` where
+    the agent or the simulator has any, else among those of all machines."""
 
     def __init__(self, rows: list[Row], device: str, machine: str = "") -> None:
         self.rows = sorted((row for row in rows if row.device == device), key=lambda row: row.machine == machine)

@@ -33,7 +33,7 @@ PALE = 0.62
 SPARSE = 20
 """Points of a digitised curve up to which each is marked."""
 BEYOND = 1.03
-"""A panel's last frame over our curves'."""
+"""A panel's last frame over our curves', but for bars at its right."""
 THOUSAND = 1000.0
 
 
@@ -114,7 +114,10 @@ def background_notes(drawing: Drawing, check: dict[str, Any]) -> list[Note]:
 
 
 def background_points(drawing: Drawing, check: dict[str, Any], lasts: dict[str, float | None]) -> list[pd.DataFrame]:
-    """What `draw_background` draws, as rows of the figure's CSV. `lasts`: our last frame on each task."""
+    """All that `draw_background` draws, and what lies beyond the panel, as rows of the figure's CSV.
+
+    `lasts`: our last frame on each task.
+    """
     tables = []
     for curve in check["digitised"]:
         points = {"frames": np.array(curve["frames"], dtype=int), "mean": curve["mean"]}
