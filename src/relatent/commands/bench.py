@@ -270,7 +270,7 @@ def show(console: Console, measured: list[Measured], simulators: list[Row]) -> N
             one.algorithm,
             f"{row.gflop_per_update:.3g}",
             f"{row.updates_per_second:.4g}",
-            f"{row.acts_per_second:.4g}",
+            f"{row.acts_per_second:,.10g}",
             f"{row.gflops:.1f}",
             f"{one.peak_gflops:.1f}",
             f"{row.peak_ratio:.0%}",
@@ -279,8 +279,8 @@ def show(console: Console, measured: list[Measured], simulators: list[Row]) -> N
     console.print(table)
     console.print(
         "GFLOP: of one update. peak: GFLOP/s of a float32 matrix product, measured in turn with the updates; ratio:\n"
-        f"GFLOP/s over it. {', '.join(LOOP_PHASES)}: shares of the loop's wall time in a short real run;\n"
-        "- where that would not be short.",
+        f"GFLOP/s over it. {', '.join(LOOP_PHASES)}:\n"
+        "shares of the loop's wall time in a short real run; - where that would not be short.",
         style="dim",
     )
     steps = Table(box=None, pad_edge=False)
