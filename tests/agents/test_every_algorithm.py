@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from relatent.agents import make_agent
-from relatent.commands.cost import BEGUN, synthetic_replay
+from relatent.commands.cost import begun, synthetic_replay
 from relatent.commands.plan import environment_sizes
 from relatent.specs.canonical import canonical
 from relatent.specs.catalog import Catalog
@@ -33,8 +33,7 @@ def test_it_learns(job: Job) -> None:
     shape = environment_sizes(canonical(spec["env"]))
     assert shape is not None
     torch.manual_seed(0)
-    hyper = {key: BEGUN.get(key, value) for key, value in spec["hyper"].items()}
-    learner = make_agent(spec["agent"], hyper, *shape)
+    learner = make_agent(spec["agent"], begun(spec["hyper"]), *shape)
     replay, stream = synthetic_replay(learner, *shape, 500), torch.Generator().manual_seed(0)
     before = {name: value.clone() for name, value in learner.named_parameters()}
     for _ in range(UPDATES):

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from relatent.agents import make_agent
-from relatent.commands.cost import BEGUN, TRANSITIONS, synthetic_replay, update_flops
+from relatent.commands.cost import TRANSITIONS, begun, synthetic_replay, update_flops
+from relatent.commands.plan import updates_in
 from relatent.commands.throughput import FILE, Row, merge, read, simulator_name, write
 from relatent.envs import make
 from relatent.specs.canonical import canonical
@@ -151,7 +152,7 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     assert shape is not None
     torch.manual_seed(0)
     hyper = spec["hyper"]
-    agent = make_agent(spec["agent"], {key: BEGUN.get(key, value) for key, value in hyper.items()}, shape, action_size)
+    agent = make_agent(spec["agent"], begun(hyper), shape, action_size)
     replay = synthetic_replay(agent, shape, action_size, TRANSITIONS[agent.learns_from])
     stream = torch.Generator().manual_seed(0)
 
@@ -177,8 +178,9 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
         peak_ratio=round(gflops / peak, 3),
     )
     # A run that learns from episodes takes hours to come to what is typical of it.
-    updates = effort.run_frames / hyper.get("update_every", 1) * hyper.get("updates_per_step", 1)
-    run_seconds = updates * update_seconds + effort.run_frames * act_seconds
+    repeat = spec["env"].get("action_repeat", 1)
+    updates = updates_in(effort.run_frames, hyper, repeat)
+    run_seconds = updates * update_seconds + effort.run_frames / repeat * act_seconds
     short = agent.learns_from == "transitions" and run_seconds < effort.run_seconds
     return Measured(algorithm, row, peak, loop_shares(spec, effort) if short else {})
 

@@ -6,6 +6,7 @@ backward; they are proportional to the batch, so two transitions are enough to c
 
 import json
 from functools import cache
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -21,11 +22,15 @@ from relatent.training.session import make_replay
 
 COUNTED_BATCH = 2
 COUNTED_TRANSITIONS = 100
-BEGUN = {"update_after": 10, "warm_up": 0, "first_updates": 0}
-"""Hyperparameters with which all of an agent learns from its first update on."""
 TRANSITIONS = {"transitions": 20_000, "episodes": 2_000}
 """In the replay of what is timed, by what an agent learns from: too many for the innermost caches, as in a real run."""
 UPDATES = 4  # of which a delayed policy learns at some only: the mean counts
+
+
+def begun(hyper: dict[str, Any]) -> dict[str, Any]:
+    """Hyperparameters with which all of an agent learns from its first update on."""
+    early = {"update_after": 10, "warm_up": 0, "first_updates": 0}
+    return {key: early.get(key, value) for key, value in hyper.items()}
 
 
 @cache
@@ -35,10 +40,10 @@ def update_flops(agent: str, hyper: str, observation_shape: tuple[int, ...], act
     values = json.loads(hyper)
     size = max(COUNTED_BATCH, round(values["batch"] / values.get("model_batch", values["batch"])))
     share = size / values["batch"]
-    small = {**BEGUN, "batch": size, "rollouts": COUNTED_BATCH}
+    small = {"batch": size, "rollouts": COUNTED_BATCH}
     for part in ("segments", "model_batch"):
         small[part] = max(1, round(share * values.get(part, 0)))
-    counted = {key: small.get(key, value) for key, value in values.items()}
+    counted = {key: small.get(key, value) for key, value in begun(values).items()}
     learner = make_agent(agent, counted, observation_shape, action_size)
     replay = synthetic_replay(learner, observation_shape, action_size, COUNTED_TRANSITIONS)
     stream = torch.Generator().manual_seed(0)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -87,8 +88,8 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
     if job.planned:
         return replace(unknown, frames=frames)
     repeat = env.get("action_repeat", 1)
-    learnt = max(0, training["frames"] - hyper["update_after"]) // hyper.get("update_every", repeat)
-    updates = learnt * hyper.get("updates_per_step", hyper.get("updates", 1)) + hyper.get("first_updates", 0)
+    learning_frames = max(0, training["frames"] - hyper["update_after"])
+    updates = updates_in(learning_frames, hyper, repeat) + hyper.get("first_updates", 0)
     shape = sizes(canonical(env))
     if shape is None:
         return replace(unknown, frames=frames, updates=updates)
@@ -108,6 +109,12 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
             hours[device] = (updates * update + frames / repeat * act + frames * step) / 3600
     left = 0.0 if done else hours["cpu"]
     return Cost(1, int(done), frames, updates, flops * updates, hours["cpu"], hours["gpu"], left)
+
+
+def updates_in(frames: int, hyper: dict[str, Any], action_repeat: int) -> int:
+    """Gradient updates that an agent which has begun to learn makes in so many environment frames."""
+    every = hyper.get("update_every", action_repeat)
+    return frames // every * hyper.get("updates_per_step", hyper.get("updates", 1))
 
 
 @cache
