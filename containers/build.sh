@@ -27,7 +27,7 @@ pin() { python -m relatent.commands.image "$@"; }
 
 [[ -f torch-$variant.lock ]] || fail "VARIANT=$variant: expected cpu or cuda"
 if ! engine >/dev/null && [[ ${CONTAINER_ENGINE:-podman} == podman ]]; then install podman runc uidmap; fi
-engine=$(engine) || fail "CONTAINER_ENGINE=$CONTAINER_ENGINE: not installed"
+engine=$(engine) || fail "CONTAINER_ENGINE=${CONTAINER_ENGINE:-podman}: not installed, or its server does not answer"
 
 if [[ -z ${RENEW:-} ]]; then
   id=$(pin current "$variant") || exit

@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: which of podman and docker runs images here, and how.
-#   CONTAINER_ENGINE   podman or docker; by default the first that is installed
+#   CONTAINER_ENGINE   podman or docker; by default the first that works
 
 engine_folder=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 
@@ -11,9 +11,16 @@ limited_root() {
   (((0x$effective >> 24 & 1) == 0))
 }
 
+# Whether an engine is installed and works: docker is only a client, and where its server is not there it runs nothing.
+works() { command -v "$1" >/dev/null && { [[ ${1##*/} != docker ]] || timeout 20 "$1" version >/dev/null 2>&1; }; }
+
 # Prints the engine's command; fails silently where there is none.
 engine() {
-  if [[ -n ${CONTAINER_ENGINE:-} ]]; then command -v "$CONTAINER_ENGINE"; else command -v podman || command -v docker; fi
+  local name
+  for name in ${CONTAINER_ENGINE:-podman docker}; do
+    if works "$name"; then command -v "$name"; return; fi
+  done
+  return 1
 }
 
 if limited_root; then

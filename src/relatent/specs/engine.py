@@ -6,6 +6,7 @@ hands over to podman or docker.
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,18 +63,31 @@ def choose_container(root: Path, settings: Mapping[str, Any]) -> Container:
 def find_engine(root: Path) -> Engine:
     """Apptainer, or else podman or docker behind the shim; these come first where CONTAINER_ENGINE names one.
 
-    Raises RelatentError where there is none of them.
+    Raises RelatentError where none of them is there and works.
     """
     chosen = os.environ.get("CONTAINER_ENGINE")
     for command in () if chosen else ("apptainer", "singularity"):
         found = shutil.which(command)
         if found and Path(found).resolve() != (root / SHIM / "apptainer").resolve():
             return Engine(command, command)
-    for engine in (chosen,) if chosen else ENGINES:
-        if shutil.which(engine):
-            return Engine("apptainer", Path(engine).name)
-    wanted = f"CONTAINER_ENGINE={chosen}, which is not" if chosen else "apptainer, podman or docker, and none is"
-    raise RelatentError(f"to run in a container needs {wanted} on PATH; without --sdm apptainer runs use this machine")
+    installed = [name for name in ((chosen,) if chosen else ENGINES) if shutil.which(name)]
+    for engine in filter(served, installed):
+        return Engine("apptainer", Path(engine).name)
+    wanted = f"CONTAINER_ENGINE={chosen}" if chosen else "apptainer, podman or docker"
+    lacking = f"the server of {installed[0]} does not answer" if installed else "not on PATH"
+    raise RelatentError(
+        f"to run in a container needs {wanted}: {lacking}; without --sdm apptainer runs use this machine"
+    )
+
+
+def served(engine: str) -> bool:
+    """Whether an engine that is installed can run anything: docker is a client, and needs its server."""
+    if Path(engine).name != "docker":
+        return True
+    try:
+        return not subprocess.run([engine, "version"], capture_output=True, timeout=20, check=False).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def limited_root() -> bool:
