@@ -143,9 +143,7 @@ def processes_of(cluster: Cluster, job: str) -> list[int]:
         for process in marked(cluster.folder)
         if b"".join(said(process, "cmdline")).startswith(f"slurmstepd: [{job}.".encode())
     ]
-    others = [
-        process for process in marked(cluster.folder) if f"SLURM_JOB_ID={job}".encode() in said(process, "environ")
-    ]
+    others = [process for process, _ in in_job(cluster, job)]
     assert watchers
     assert others
     return watchers + others
@@ -154,12 +152,18 @@ def processes_of(cluster: Cluster, job: str) -> list[int]:
 def outside_of_steps(cluster: Cluster, job: str, program: str) -> list[int]:
     """The processes of a job's script that run a program, of which Slurm knows no step."""
     found = []
-    for process in marked(cluster.folder):
-        environment, words = said(process, "environ"), said(process, "cmdline")[:3]  # python -m snakemake
-        if f"SLURM_JOB_ID={job}".encode() in environment and b"SLURM_STEP_ID=0" not in environment:
-            found += [process] * (program in [Path(os.fsdecode(word)).name for word in words])
+    for process, environment in in_job(cluster, job):
+        words = said(process, "cmdline")[:3]  # python -m snakemake
+        if b"SLURM_STEP_ID=0" not in environment and program in [Path(os.fsdecode(word)).name for word in words]:
+            found.append(process)
     assert found
     return found
+
+
+def in_job(cluster: Cluster, job: str) -> list[tuple[int, list[bytes]]]:
+    """A job's processes, each with its environment."""
+    environments = [(process, said(process, "environ")) for process in marked(cluster.folder)]
+    return [one for one in environments if f"SLURM_JOB_ID={job}".encode() in one[1]]
 
 
 def said(process: int, file: str) -> list[bytes]:
