@@ -71,6 +71,17 @@ def test_ours_are_compared_where_every_seed_was_evaluated(tmp_path: Path, make_r
     assert [row["ours"] and row["ours"]["mean"] for row in rows] == [2.0, None]
 
 
+def test_ours_may_be_compared_at_frames_of_their_own(tmp_path: Path, make_run, run_list) -> None:
+    (tmp_path / "reference.csv").write_text(
+        "task,algorithm,source,frames,mean,std,seeds\nreacher_easy,sac,A,9,1,1,3\nreacher_easy,sac,A,21,100,10,3\n"
+    )
+    runs = [make_run("sac", "reacher_easy", seed, {10: [0.0], 20: [50.0 + seed], 30: [0.0]}) for seed in range(2)]
+    gather(run_list(runs), tmp_path / "x.parquet")
+    drawing = drawing_of(reference={"file": "reference.csv", "frames": 21, "ours_at": 20})
+    (row,) = check(tmp_path / "x.parquet", drawing, tmp_path)["reference"]
+    assert (row["frames"], row["ours"]["mean"], row["theirs"]["mean"]) == (20, 50.5, 100.0)
+
+
 def test_the_check_is_plain_json(tmp_path: Path, make_run, run_list) -> None:
     """One seed has neither spread nor interval, and JSON has no NaN."""
     (tmp_path / "reference.csv").write_text("task,algorithm,source,mean,std,seeds\nreacher_easy,sac,A,100,10,3\n")

@@ -309,3 +309,30 @@ def test_every_hyperparameter_says_where_it_comes_from(catalog: Catalog, paper: 
             around.append((depth, said))
         above = line
     assert seen > 30
+
+
+def test_every_reference_number_stands_where_ours_are_evaluated(catalog: Catalog) -> None:
+    """Else it would never be compared, at the paper's budget neither."""
+    compared = 0
+    for figure in catalog.figures:
+        drawing = read_drawing(catalog.drawing("paper", figure))
+        wanted = drawing.reference
+        if wanted is None or wanted.curves:
+            continue
+        table = read_reference(ROOT / wanted.file)
+        plans = {(job.algorithm, job.task): json.loads(job.spec)["training"] for job in catalog.jobs("paper", figure)}
+        for (algorithm, task), plan in plans.items():
+            rows = rows_for(table, algorithm, task, wanted.frames)
+            of_rows = rows["frames"].dropna() if "frames" in rows.columns else []
+            for frames in [wanted.ours_at] if wanted.ours_at and len(rows) else of_rows:
+                compared += 1
+                assert frames % plan["eval_every"] == 0, f"{figure}: {algorithm} on {task} at {frames}"
+                assert frames <= plan["frames"], f"{figure}: {algorithm} on {task} at {frames}"
+    assert compared > 50
+
+
+def test_table_1_is_trained_as_in_the_official_code(catalog: Catalog) -> None:
+    """Ten random episodes of 1,000 frames, then 100 evaluations in a million."""
+    for job in catalog.jobs("paper", "smac_table1"):
+        training = json.loads(job.spec)["training"]
+        assert training == {"frames": 1_000_000, "random_frames": 10_000, "eval_every": 10_000, "eval_episodes": 5}

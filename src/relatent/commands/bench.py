@@ -24,8 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from relatent.agents import make_agent
-from relatent.commands.cost import TRANSITIONS, begun, synthetic_replay, update_flops
-from relatent.commands.plan import updates_in
+from relatent.commands.cost import TRANSITIONS, begun, synthetic_replay, update_flops, updates_over
 from relatent.commands.throughput import FILE, Row, merge, read, simulator_name, write
 from relatent.envs import make
 from relatent.specs.canonical import canonical
@@ -179,7 +178,7 @@ def measure(algorithm: str, spec: dict[str, Any], effort: Effort) -> Measured:
     )
     # A run that learns from episodes takes hours to come to what is typical of it.
     repeat = spec["env"].get("action_repeat", 1)
-    updates = updates_in(effort.run_frames, hyper, repeat)
+    updates = updates_over(agent, effort.run_frames, repeat * spec["training"].get("parallel_envs", 1))
     run_seconds = updates * update_seconds + effort.run_frames / repeat * act_seconds
     short = agent.learns_from == "transitions" and run_seconds < effort.run_seconds
     return Measured(algorithm, row, peak, loop_shares(spec, effort) if short else {})

@@ -1,4 +1,4 @@
-"""Floating point operations of one gradient update, counted by PyTorch on the agent itself.
+"""How many gradient updates a run makes, and floating point operations of one, both counted on the agent itself.
 
 Nothing has to be said about a new agent. Matrix products count, two operations for each multiply-add, forward and
 backward; they are proportional to the batch, so two transitions are enough to count with.
@@ -27,23 +27,39 @@ TRANSITIONS = {"transitions": 20_000, "episodes": 2_000}
 UPDATES = 4  # of which a delayed policy learns at some only: the mean counts
 
 
-def begun(hyper: dict[str, Any]) -> dict[str, Any]:
-    """Hyperparameters with which all of an agent learns from its first update on."""
-    early = {"update_after": 10, "warm_up": 0, "first_updates": 0}
+def begun(hyper: dict[str, Any], first_updates: int = 0) -> dict[str, Any]:
+    """Hyperparameters with which all of an agent learns from its first update on, or after so many of its model."""
+    early = {"update_after": 10, "warm_up": 0, "first_updates": first_updates}
     return {key: early.get(key, value) for key, value in hyper.items()}
 
 
+def updates_over(learner: Learner, frames: int, step: int) -> int:
+    """Updates that are due in so many environment frames, of which an agent step of all environments takes `step`."""
+    return sum(learner.updates_due(before, before + step) for before in range(0, frames, step))
+
+
 @cache
-def update_flops(agent: str, hyper: str, observation_shape: tuple[int, ...], action_size: int) -> float:
+def update_count(
+    agent: str, hyper: str, frames: int, step: int, observation_shape: tuple[int, ...], action_size: int
+) -> int:
+    """The same of an agent with these hyperparameters (canonical text)."""
+    return updates_over(make_agent(agent, json.loads(hyper), observation_shape, action_size), frames, step)
+
+
+@cache
+def update_flops(
+    agent: str, hyper: str, observation_shape: tuple[int, ...], action_size: int, first_updates: int = 0
+) -> float:
     """Operations of one update of an agent with these hyperparameters (canonical text) on a task of these sizes, once
-    all of it has begun. What drawing an update costs, as fits of MBPO's model, is not counted."""
+    all of it has begun, or of one of its `first_updates`. What drawing an update costs, as fits of MBPO's model, is not
+    counted."""
     values = json.loads(hyper)
     size = max(COUNTED_BATCH, round(values["batch"] / values.get("model_batch", values["batch"])))
     share = size / values["batch"]
     small = {"batch": size, "rollouts": COUNTED_BATCH}
     for part in ("segments", "model_batch"):
         small[part] = max(1, round(share * values.get(part, 0)))
-    counted = {key: small.get(key, value) for key, value in begun(values).items()}
+    counted = {key: small.get(key, value) for key, value in begun(values, first_updates).items()}
     learner = make_agent(agent, counted, observation_shape, action_size)
     replay = synthetic_replay(learner, observation_shape, action_size, COUNTED_TRANSITIONS)
     stream = torch.Generator().manual_seed(0)

@@ -87,34 +87,52 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
     frames = training["frames"] + judged * training["eval_episodes"] * episode
     if job.planned:
         return replace(unknown, frames=frames)
-    repeat = env.get("action_repeat", 1)
-    learning_frames = max(0, training["frames"] - hyper["update_after"])
-    updates = updates_in(learning_frames, hyper, repeat) + hyper.get("first_updates", 0)
     shape = sizes(canonical(env))
+    work = work_of(spec, shape)
+    updates = sum(one.updates for one in work)
     if shape is None:
         return replace(unknown, frames=frames, updates=updates)
+    flops = sum(one.updates * one.gflop * 1e9 for one in work)
+    simulated = cpu.env_step_seconds(simulator_name(env))  # simulators run on the CPU in either case
 
-    from relatent.commands.cost import update_flops  # imports torch
-
-    flops = update_flops(spec["agent"], canonical(hyper), *shape)
-    hours: dict[str, float | None] = {}
-    for device, speed in (("cpu", cpu), ("gpu", gpu)):
-        update = speed.update_seconds(spec["agent"], flops / 1e9)
+    def hours(speed: Speed) -> float | None:
+        seconds = [times(one.updates, speed.update_seconds(one.agent, one.gflop)) for one in work]
         # An agent that searches for each action takes a thousand times as long as its policy, which was measured.
-        act = None if hyper.get("plan_iterations") else speed.act_seconds(spec["agent"], flops / 1e9)
-        step = cpu.env_step_seconds(simulator_name(env))  # simulators run on the CPU in either case
-        if update is None or act is None or step is None:
-            hours[device] = None
-        else:
-            hours[device] = (updates * update + frames / repeat * act + frames * step) / 3600
-    left = 0.0 if done else hours["cpu"]
-    return Cost(1, int(done), frames, updates, flops * updates, hours["cpu"], hours["gpu"], left)
+        act = None if hyper.get("plan_iterations") else speed.act_seconds(spec["agent"], work[-1].gflop)
+        seconds += [times(frames / env.get("action_repeat", 1), act), times(frames, simulated)]
+        return None if None in seconds else sum(one for one in seconds if one) / 3600
+
+    return Cost(1, int(done), frames, updates, flops, hours(cpu), hours(gpu), 0.0 if done else hours(cpu))
 
 
-def updates_in(frames: int, hyper: dict[str, Any], action_repeat: int) -> int:
-    """Gradient updates that an agent which has begun to learn makes in so many environment frames."""
-    every = hyper.get("update_every", action_repeat)
-    return frames // every * hyper.get("updates_per_step", hyper.get("updates", 1))
+@dataclass(frozen=True)
+class Work:
+    """Updates of one kind."""
+
+    agent: str
+    updates: int
+    gflop: float
+    """Of one, in 10^9 operations; 0 where it could not be counted."""
+
+
+STAND_IN = ((1,), 1), ((3, 64, 64), 1)
+"""Sizes of vectors and of pictures where an environment cannot be built: an agent's schedule depends on neither."""
+
+
+def work_of(spec: dict[str, Any], shape: tuple[tuple[int, ...], int] | None) -> list[Work]:
+    """The updates of one run: those of an agent's model alone, where it has any, then all others."""
+    from relatent.commands.cost import update_count, update_flops  # imports torch
+
+    agent, hyper, env, training = spec["agent"], canonical(spec["hyper"]), spec["env"], spec["training"]
+    step = env.get("action_repeat", 1) * training.get("parallel_envs", 1)
+    updates = update_count(agent, hyper, training["frames"], step, *(shape or STAND_IN["pixels" in env]))
+    first = min(updates, spec["hyper"].get("first_updates", 0))
+    parts = [(first, first), (updates - first, 0)] if first else [(updates, 0)]
+    return [Work(agent, many, update_flops(agent, hyper, *shape, of) / 1e9 if shape else 0.0) for many, of in parts]
+
+
+def times(count: float, seconds: float | None) -> float | None:
+    return None if seconds is None else count * seconds
 
 
 @cache

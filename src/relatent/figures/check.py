@@ -50,6 +50,7 @@ def against(wanted: Reference, table: pd.DataFrame, drawing: Drawing, frame: pd.
     compared = []
     for _, row in rows.iterrows():
         frames = int(row["frames"]) if "frames" in rows.columns and pd.notna(row["frames"]) else wanted.frames
+        frames = wanted.ours_at or frames
         theirs = printed_sample(row)
         entry = {
             "task": row["task"],

@@ -57,7 +57,7 @@ def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[F
         handles.append((mark_handle(), f"{of}, public runs: mean ± 2 sd"))
     handles += background_legend(drawing, check)
     notes = [*common_notes(drawing, check, shown(gathered, drawing, found)), *aggregate_note(drawing, check)]
-    notes += [*reference_notes(check), *background_notes(drawing, check)]
+    notes += [*reference_notes(drawing, check), *background_notes(drawing, check)]
     cells = [(task, phase) for phase in phases(drawing) for task in data.tasks]
     columns = min(look.columns, len(cells))
     rows = -(-len(cells) // columns)
@@ -256,10 +256,11 @@ def aggregate_note(drawing: Drawing, check: dict[str, Any]) -> list[Note]:
     return [Note("Aggregate", text)]
 
 
-def reference_notes(check: dict[str, Any]) -> list[Note]:
+def reference_notes(drawing: Drawing, check: dict[str, Any]) -> list[Note]:
     """Where the reference numbers in the panels come from."""
     sources = sorted({mark["source"] for mark in reference_marks(check)})
-    return [Note("Reference", "; ".join(sources))] if sources else []
+    said = [drawing.reference.note] if drawing.reference and drawing.reference.note else []
+    return [Note("Reference", ". ".join(["; ".join(sources), *said]))] if sources else []
 
 
 def plotted(drawing: Drawing, check: dict[str, Any], found: Found) -> pd.DataFrame:

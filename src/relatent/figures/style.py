@@ -61,7 +61,7 @@ APPEARANCES = {
     **dict.fromkeys(("smac_pixels", "smac_small", "smac_clock"), MLMC),
     **dict.fromkeys(("latent_sac", "latent_sac_small", "latent_sac_clock"), Appearance(BLUE, LONG, "h")),
     **dict.fromkeys(("dreamer", "dreamer_small", "dreamer_clock"), Appearance(ORANGE, DASHED, "D")),
-    **dict.fromkeys(("slac", "slac_small"), Appearance(GREEN, DASH_DOT, "^")),
+    **dict.fromkeys(("slac", "slac_released", "slac_small"), Appearance(GREEN, DASH_DOT, "^")),
     "lvp_nested": NESTED,
     "lvp_mlmc": MLMC,
     "gaussian": GAUSSIAN,

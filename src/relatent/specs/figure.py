@@ -155,6 +155,9 @@ class Reference(Closed):
     """What a reader must know of the numbers; printed with the figure."""
     statistic: Statistic = "final"
     frames: int | None = None
+    """Only the rows of so many frames."""
+    ours_at: int | None = None
+    """Frames of our evaluation that those are compared with, where ours has no such number of frames."""
     margin: float = 0.1
     """Two means agree when the difference's interval lies within this share of the reference's mean."""
 
