@@ -146,7 +146,8 @@ def test_a_partial_figure_says_so(tmp_path: Path, figure, four_runs: list[Path])
     out = figure(drawing, [*four_runs[:2], *absent])
     words = texts(drawing, tmp_path / "x.parquet", tmp_path)
     assert "PARTIAL: 2 of 4 runs" in words
-    assert "0 to 2 of 2 seeds" in words
+    assert "mean over 2 seeds" in words
+    assert "SAC, no run yet" in words
     assert 'inconclusive "SMAC improves upon SAC"' in words
     assert json.loads(out.with_suffix(".json").read_text())["partial"] is True
 
@@ -174,7 +175,8 @@ def test_a_table_shows_ours_the_papers_and_what_is_not_trained(tmp_path: Path, f
         "task,algorithm,mean,std,seeds,source\n"
         "finger_spin+small,sac,912,138,5,Table 1\nfinger_spin+small,smac,959,30,5,Table 1\n"
     )
-    runs = [make_run("sac", "finger_spin+small", seed, {0: [100.0], 10: [90.0 + seed]}) for seed in range(3)]
+    curve = {0: [100.0], 90: [0.0], 95: [80.0], 100: [90.0]}  # the last tenth begins after frame 90
+    runs = [make_run("sac", "finger_spin+small", seed, curve) for seed in range(3)]
     drawing = drawing_of(
         figure="smac_table1",
         kind="table",
@@ -186,7 +188,8 @@ def test_a_table_shows_ours_the_papers_and_what_is_not_trained(tmp_path: Path, f
     words = texts(drawing, tmp_path / "x.parquet", tmp_path)
     assert "SMAC, Table 1." in words
     assert "finger spin, small" in words
-    assert "100 ± 0 (3) 91 912 ± 138 (5) -812 [" in words  # the best over training, and the last evaluations
+    assert "100 ± 0 (3) 85 912 ± 138 (5) -812 [" in words  # the best over training, and the last tenth of it
+    assert "Late: mean of the evaluations in the last tenth of training." in " ".join(words.split())
     assert "differs" in words
     assert "not trained 959 ± 30 (5)" in " ".join(words.split())
     assert "second - first [95 %]" in words
@@ -197,7 +200,7 @@ def test_a_table_shows_ours_the_papers_and_what_is_not_trained(tmp_path: Path, f
     assert table.loc["smac", ["paper_gain", "paper_gain_low", "paper_gain_high"]].tolist() == pytest.approx(
         gain, rel=1e-3
     )
-    assert table.loc["sac", ["final", "gain"]].tolist() == pytest.approx([91.0, float("nan")], nan_ok=True)
+    assert table.loc["sac", ["last_tenth", "gain"]].tolist() == pytest.approx([85.0, float("nan")], nan_ok=True)
     assert table["verdict"].to_dict() == {"sac": "differs", "smac": "not trained"}
     assert table.loc["sac", ["mean", "paper_mean", "difference"]].tolist() == [100.0, 912.0, -812.0]
 

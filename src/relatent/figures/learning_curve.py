@@ -51,7 +51,11 @@ def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[F
     data, look = drawing.data, drawing.look
     found = found_curves(gathered, drawing)
     styles, marks = appearances(data.algorithms), reference_marks(check)
-    handles: list[tuple[Any, str]] = [(curve_handle(styles[name]), drawing.label(name)) for name in data.algorithms]
+    drawn = {name for (name, _, _), curve in found.items() if curve}
+    handles: list[tuple[Any, str]] = [
+        (curve_handle(styles[name]), drawing.label(name) + ", no run yet" * (name not in drawn))
+        for name in data.algorithms
+    ]
     if marks:
         of = ", ".join(sorted({drawing.label(mark["algorithm"]) for mark in marks}))
         handles.append((mark_handle(), f"{of}, public runs: mean ± 2 sd"))
@@ -211,7 +215,7 @@ def draw_marks(panel: Axes, marks: list[dict[str, Any]], styles: dict[str, Appea
 
 
 def shown(gathered: Gathered, drawing: Drawing, found: Found) -> str:
-    counts = [len(curve.seeds) if curve is not None else 0 for curve in found.values()]
+    counts = [len(curve.seeds) for curve in found.values() if curve] or [0]
     caption = f"{drawing.caption.rstrip('.')}. " if drawing.caption else ""
     seeds = seeds_phrase(counts, drawing.seeds_wanted)
     points = f"{caption}Thick lines: mean over {seeds}{episodes(gathered, drawing)}"

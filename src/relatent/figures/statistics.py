@@ -145,6 +145,11 @@ def final(_: Array, curve: Array) -> float:
     return float(curve[-1])
 
 
+def last_tenth(frames: Array, curve: Array) -> float:
+    """Mean of the evaluations in the last tenth of a run."""
+    return float(curve[frames > 0.9 * frames[-1]].mean()) if len(curve) > 1 else float(curve[0])
+
+
 def best(_: Array, curve: Array) -> float:
     """The highest evaluation. Optimistic: it is the maximum of noisy values. NaN if any is."""
     return float(curve.max())
@@ -157,4 +162,9 @@ def area(frames: Array, curve: Array) -> float:
     return float(np.trapezoid(curve, frames) / (frames[-1] - frames[0]))
 
 
-STATISTICS: dict[str, Callable[[Array, Array], float]] = {"final": final, "best": best, "area": area}
+STATISTICS: dict[str, Callable[[Array, Array], float]] = {
+    "final": final,
+    "last_tenth": last_tenth,
+    "best": best,
+    "area": area,
+}

@@ -2,7 +2,8 @@
 
 Where two algorithms are compared, a line below them has the difference of the one's mean and the other's, ours and the
 one that the paper's numbers say, each with its interval: a printed difference may be less than its seeds can tell. The
-best of many noisy evaluations is above what the agent is worth; where the paper prints it, the final mean stands by.
+best of many noisy evaluations is above what the agent is worth; where the paper prints it, the mean of those in the
+last tenth of training stands by.
 """
 
 from typing import Any
@@ -23,11 +24,11 @@ from relatent.specs.figure import Reference
 
 ROW = 0.158
 """Inches from one row to the next."""
-HEADS = ["task", "algorithm", "ours", "ours, final", "paper", "ours - paper [95 %]", ""]
+HEADS = ["task", "algorithm", "ours", "ours, late", "paper", "ours - paper [95 %]", ""]
 AT = [0.0, 0.22, 0.475, 0.565, 0.70, 0.89, 0.995]
 """Where each column ends (numbers) or begins (words), as a share of the width."""
 ALIGN = ["left", "left", "right", "right", "right", "right", "right"]
-OURS, FINAL, VERDICT = 2, 3, 6
+OURS, LATE, VERDICT = 2, 3, 6
 GAIN = ["gain", "gain_low", "gain_high", "paper_gain", "paper_gain_low", "paper_gain_high"]
 """Of the second of two algorithms: its mean less the first's with Welch's interval, ours and the paper's."""
 
@@ -39,11 +40,12 @@ def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[F
     height = ROW * (len(cells) + 1 + groups * (len(drawing.data.algorithms) == 2)) + 0.05 * groups + 0.05
     sources = "; ".join(sorted({row["source"] for row in check["reference"]})) or "no numbers of the paper"
     best = " Bold: the larger of our means." if drawing.look.bold == "best" else ""
+    late = " Late: mean of the evaluations in the last tenth of training." if of_best(drawing) else ""
     margin = drawing.reference.margin if drawing.reference else Reference.model_fields["margin"].default
     shown = (
         f"{drawing.caption.rstrip('.')}. Mean ± standard deviation (seeds). The interval is Welch's; two means agree "
         f"when it lies within {100 * margin:.0f} % of the paper's mean, differ when it excludes zero, and are "
-        f"undecided otherwise. Below two algorithms: the second's mean less the first's.{best} Paper: {sources}."
+        f"undecided otherwise. Below two algorithms: the second's mean less the first's.{best}{late} Paper: {sources}."
     )
     notes = common_notes(drawing, check, shown)
     paper = sheet(drawing, gathered, notes, height + 0.08)
@@ -60,9 +62,9 @@ def table_cells(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> 
     for task in data.tasks:
         before: tuple[Sample, Sample] | None = None
         for algorithm in data.algorithms:
-            ours, final = (
+            ours, late = (
                 sampled(seed_values(gathered.frame, algorithm, task, data.measure, data.phase, of))
-                for of in (statistic, "final")
+                for of in (statistic, "last_tenth")
             )
             paper = compared.get((task, algorithm), {})
             theirs, difference = paper.get("theirs") or {}, paper.get("difference") or {}
@@ -76,7 +78,7 @@ def table_cells(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> 
                     "mean": ours.mean,
                     "std": ours.std,
                     "seeds": ours.count,
-                    "final": final.mean,
+                    "last_tenth": late.mean,
                     "paper_mean": printed.mean,
                     "paper_std": printed.std,
                     "paper_seeds": printed.count,
@@ -107,7 +109,7 @@ def write_rows(panel: Axes, cells: pd.DataFrame, drawing: Drawing, height: float
     panel.set_xlim(0, 1)
     panel.set_ylim(height, 0)
     panel.add_line(line(0, 0.8))
-    shown = [column for column in range(len(HEADS)) if column != FINAL or of_best(drawing)]
+    shown = [column for column in range(len(HEADS)) if column != LATE or of_best(drawing)]
     y = ROW / 2 + 0.02
     write(panel, y, shown, HEADS, [INK] * len(HEADS), style="italic")
     y += ROW / 2 + 0.02
@@ -167,10 +169,10 @@ def line(y: float, weight: float) -> Any:
 def numbers(row: dict[Any, Any]) -> list[str]:
     """Ours, the paper's, the difference and the verdict, as printed."""
     ours = measured(row["mean"], row["std"], row["seeds"]) if row["seeds"] else "not trained"
-    final = f"{row['final']:.0f}" if row["seeds"] else ""
+    late = f"{row['last_tenth']:.0f}" if row["seeds"] else ""
     paper = measured(row["paper_mean"], row["paper_std"], row["paper_seeds"]) if row["paper_seeds"] else "-"
     difference = signed(row["difference"], row["low"], row["high"])
-    return [ours, final, paper, difference, "" if row["verdict"] == "not trained" else row["verdict"]]
+    return [ours, late, paper, difference, "" if row["verdict"] == "not trained" else row["verdict"]]
 
 
 def gains(row: dict[Any, Any]) -> list[str]:

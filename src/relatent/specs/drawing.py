@@ -117,5 +117,6 @@ def _distinct(values: Iterable[int]) -> Any:
 
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) if len(value) <= MANY else str(len(value))
+        between = " and " if all(isinstance(one, int) for one in value) else ", "
+        return between.join(map(_shown, value)) if len(value) <= MANY else str(len(value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
