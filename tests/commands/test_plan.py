@@ -36,6 +36,7 @@ def test_cost_of_one_run_is_what_its_spec_says() -> None:
     seconds = 100_000 * per_update / 1e9 + 134_000 / 1000 + 134_000 / 10_000  # updates, actions, simulator
     assert cost.cpu_hours == pytest.approx(seconds / 3600)
     assert cost.gpu_hours is None
+    assert plan([job()], CPU, GPU, sizes).machines == ("A",)
 
 
 def test_costs_add_up_by_algorithm_and_done_runs_cost_nothing_more(tmp_path: Path) -> None:
@@ -64,6 +65,10 @@ def test_what_cannot_be_known_is_said() -> None:
 def test_closing_says_what_is_left() -> None:
     half = {"sac": Cost(runs=4, done=2, cpu_hours_left=3.0)}
     assert closing(Plan(half, []), 2) == "2 of 4 runs are left: about 3 CPU hours, 1.5 h on 2 cores."
+    more = half | {"mbpo": Cost(runs=2, cpu_hours_left=None)}
+    assert closing(Plan(more, []), 2) == (
+        "4 of 6 runs are left: at least 3 CPU hours, 1.5 h on 2 cores, and those of mbpo, not measured."
+    )
     assert closing(Plan({"sac": Cost(runs=4, done=4)}, []), 2).startswith("Every run is done")
     assert "Not trainable yet" in closing(Plan(half, ["slac"]), 2)
 

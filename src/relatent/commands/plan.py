@@ -60,6 +60,8 @@ class Plan:
     by_algorithm: dict[str, Cost]
     planned: list[str]
     """Algorithms whose agent is not written yet: their runs cannot be trained."""
+    machines: tuple[str, ...] = ()
+    """Processors whose speeds count."""
 
     @property
     def total(self) -> Cost:
@@ -72,7 +74,8 @@ def plan(jobs: list[Job], cpu: Speed, gpu: Speed, sizes: Sizes | None = None) ->
     costs: dict[str, Cost] = defaultdict(Cost)
     for job in jobs:
         costs[job.algorithm] += run_cost(job, cpu, gpu, sizes, finished(Path(job.run)))
-    return Plan(dict(costs), list(dict.fromkeys(job.algorithm for job in jobs if job.planned)))
+    planned = dict.fromkeys(job.algorithm for job in jobs if job.planned)
+    return Plan(dict(costs), list(planned), tuple(sorted(cpu.used)))
 
 
 def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost:
@@ -173,6 +176,10 @@ def show(console: Console, title: str, planned: Plan) -> None:
         )
     console.print(table)
     console.print(closing(planned, usable_cores()), style="bold")
+    if planned.machines:
+        speeds = "; ".join(planned.machines)
+        console.print(f"Hours are of a core with nothing else to do, as measured on {speeds}.", style="dim")
+    console.print("env steps: frames of training and of evaluation.", style="dim")
 
 
 def closing(planned: Plan, cores: int) -> str:
@@ -181,9 +188,12 @@ def closing(planned: Plan, cores: int) -> str:
     if total.done == total.runs:
         return "Every run is done; asking for the figure only draws it."
     text = f"{total.runs - total.done} of {total.runs} runs are left"
-    if total.cpu_hours_left is not None:
-        left, spread = hours_text(total.cpu_hours_left), hours_text(total.cpu_hours_left / cores)
-        text += f": about {left} CPU hours, {spread} h on {cores} cores"
+    known = sum(cost.cpu_hours_left or 0.0 for cost in planned.by_algorithm.values())
+    unknown = [name for name, cost in planned.by_algorithm.items() if cost.cpu_hours_left is None]
+    if known:
+        about = "at least" if unknown else "about"
+        text += f": {about} {hours_text(known)} CPU hours, {hours_text(known / cores)} h on {cores} cores"
+        text += f", and those of {', '.join(unknown)}, not measured" if unknown else ""
     text += "."
     if planned.planned:
         text += f" Not trainable yet, their agents are still to be written: {', '.join(planned.planned)}."

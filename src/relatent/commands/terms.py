@@ -13,7 +13,7 @@ def show(console: Console) -> None:
     for column, term in enumerate(heading[1:], 1):
         for number, method in enumerate(methods):
             name = f"[bold]{term}[/bold]" if number == 0 else ""
-            style = "dim" if method[column].startswith("no") else None
+            style = "dim" if method[column].split(":")[0] in ("no", "none") else None
             printed.add_row(name, method[0], method[column], style=style, end_section=number == len(methods) - 1)
         printed.add_section()
     console.print(printed)

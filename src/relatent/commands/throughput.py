@@ -83,6 +83,8 @@ class Speed:
     def __init__(self, rows: list[Row], device: str, machine: str = "") -> None:
         self.rows = sorted((row for row in rows if row.device == device), key=lambda row: row.machine == machine)
         self.machine = machine
+        self.used: set[str] = set()
+        """Machines whose updates were asked for."""
 
     def update_seconds(self, agent: str, gflop: float) -> float | None:
         """One update of `gflop`, at the rate of this agent's measured update nearest in size; None if unmeasured."""
@@ -97,7 +99,9 @@ class Speed:
     def _nearest(self, agent: str, gflop: float) -> Row | None:
         rows = [row for row in self.rows if row.agent == agent and row.gflop_per_update]
         rows = [row for row in rows if row.machine == self.machine] or rows
-        return min(rows, key=lambda row: abs((row.gflop_per_update or 0) / gflop - 1), default=None)
+        nearest = min(rows, key=lambda row: abs((row.gflop_per_update or 0) / gflop - 1), default=None)
+        self.used |= {nearest.machine} if nearest else set()
+        return nearest
 
     def env_step_seconds(self, simulator: str) -> float | None:
         """One environment frame; of a simulator not measured, the median over those that were, with pictures or
