@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal
 from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
+from relatent.objectives.active_em import forward
 from relatent.objectives.linear_gaussian import Gaussian, LinearGaussian, kalman, mutual_information
 from relatent.objectives.marginal_entropy import nested
 from relatent.objectives.sampled_agents import (
@@ -25,7 +26,9 @@ from relatent.objectives.sampled_agents import (
     scalar_model,
 )
 from relatent.objectives.tabular_inference import (
+    Environment,
     Parameters,
+    Paths,
     all_paths,
     chance,
     normalised,
@@ -35,7 +38,7 @@ from relatent.objectives.tabular_inference import (
     tabular_densities,
     unrolled,
 )
-from relatent.objectives.term_gradients import gradient_errors
+from relatent.objectives.term_gradients import STEP, gradient_errors, means
 from relatent.objectives.terms import (
     AUXILIARY,
     IMAGINED,
@@ -60,6 +63,7 @@ from .linear_gaussian import draw as draw_policy
 from .linear_gaussian import log_probs
 
 NONE: frozenset[str] = frozenset()
+GROUPS = ["start", "dynamics", "emission", "prior", "first_inference", "inference", "policy"]
 Draw = Callable[..., Tensor]
 
 
@@ -80,14 +84,24 @@ def gaussian_agent(seed: int, size: int) -> tuple[Parameters, Samples]:
     return agent, interact(agent, world, draw, 50, 4)
 
 
-def tabular_agent(seed: int) -> tuple[Parameters, Callable[[Parameters], Densities], Tensor]:
-    """Logits, their densities at every path, and how often each is taken."""
+def tabular_process(seed: int) -> tuple[Parameters, Environment, Paths]:
+    """Logits of an agent, an environment that is not its model, and every path of 3 steps."""
     generator = np.random.default_rng(seed)
     parameters = random_parameters(generator, 2, 2, 2)
     environment = random_environment(generator, 3, 2, 2, 1.0)
+    return parameters, environment, all_paths(normalised(parameters)[1], 3)
+
+
+def how_often(parameters: Parameters, environment: Environment, paths: Paths) -> Tensor:
+    """Each path is taken, (n,)."""
     _, posterior = normalised(parameters)
-    paths = all_paths(posterior, 3)
-    often = chance(percept_laws(environment, 3), unrolled(posterior, 3), paths)
+    return chance(percept_laws(environment, 3), unrolled(posterior, 3), paths)
+
+
+def tabular_agent(seed: int) -> tuple[Parameters, Callable[[Parameters], Densities], Tensor]:
+    """Logits, their densities at every path, and how often each is taken."""
+    parameters, environment, paths = tabular_process(seed)
+    often = how_often(parameters, environment, paths)
     return parameters, lambda one: tabular_densities(one, paths, environment.reward), often
 
 
@@ -252,18 +266,94 @@ def test_a_guess_of_the_latent() -> None:
 # Gradients
 
 
-@pytest.mark.parametrize("kind", [discriminative, generative, conventional])
-def test_gradients_are_those_of_the_exact_value_and_stay_in_their_group(
+KINDS = [discriminative, generative, conventional]
+DECIDING = frozenset({"first_inference", "inference", "policy"})
+"""The groups that decide how often a path is taken."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_at_fixed_paths_are_finite_differences_and_stay_in_their_group(
     kind: Callable[[frozenset[str]], Objective],
 ) -> None:
+    """Of the same sum over paths, each weighed by how often it is taken now. Of the groups that decide how often, this
+    is not yet the exact value's gradient, which the tests below take."""
     parameters, of, often = tabular_agent(4)
     errors = gradient_errors(kind, of, parameters, often)
     assert errors.difference < 1e-8
     assert errors.leak == 0
 
 
+def exact_terms(kind: Callable[[frozenset[str]], Objective], parameters: Parameters, seed: int) -> Tensor:
+    """Every term's mean over paths, (terms,), of which densities and weights are the parameters'."""
+    _, environment, paths = tabular_process(seed)
+    densities = tabular_densities(parameters, paths, environment.reward)
+    return means(kind(frozenset(parameters)), densities, how_often(parameters, environment, paths))
+
+
+def derivatives(value: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """Of value (terms,), (terms, *at.shape), by central differences."""
+    columns = []
+    for direction in torch.eye(at.numel(), dtype=at.dtype).view(-1, *at.shape) * STEP:
+        columns.append((value(at + direction) - value(at - direction)) / (2 * STEP))
+    return torch.stack(columns, -1).view(-1, *at.shape)
+
+
+def jacobian(value: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """The same by autograd."""
+    return torch.autograd.functional.jacobian(value, at)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_exact_values_gradient_is_its_finite_difference(
+    kind: Callable[[frozenset[str]], Objective], group: str
+) -> None:
+    """Term by term, the paths' probabilities differentiated too; and it is the gradient at fixed paths plus the mean of
+    the term times the gradient of log q(path), the score."""
+    parameters, environment, paths = tabular_process(4)
+    often, at = how_often(parameters, environment, paths), parameters[group]
+
+    def fixed(value: Tensor) -> Tensor:
+        densities = tabular_densities(parameters | {group: value}, paths, environment.reward)
+        return means(kind(frozenset({group})), densities, often)
+
+    def score(value: Tensor) -> Tensor:
+        terms = kind(NONE).terms(tabular_densities(parameters, paths, environment.reward)).values()
+        given = tabular_densities(parameters | {group: value}, paths, environment.reward)(frozenset({group}))
+        log_chosen = (given["latent"] + given["action"]).sum(1)
+        return torch.stack([(often * term.sum(1)) @ log_chosen for term in terms])
+
+    exact = jacobian(lambda value: exact_terms(kind, parameters | {group: value}, 4), at)
+    numeric = derivatives(lambda value: exact_terms(kind, parameters | {group: value}, 4), at)
+    np.testing.assert_allclose(exact, numeric, atol=1e-8)
+    at_fixed, by_score = jacobian(fixed, at), jacobian(score, at)
+    np.testing.assert_allclose(at_fixed + by_score, exact, atol=1e-12)
+    if group in DECIDING:
+        assert (at_fixed.sum(0) - numeric.sum(0)).abs().max() > 0.2
+    else:
+        assert not by_score.any()
+
+
+@pytest.mark.parametrize("kind", [discriminative, generative])
+def test_the_exact_gradient_is_that_of_a_law_carried_forward(kind: Callable[[frozenset[str]], Objective]) -> None:
+    """Finite differences of L as `forward` has it, which lists no paths."""
+    parameters, environment, _ = tabular_process(4)
+
+    def carried(given: Parameters) -> Tensor:
+        model, posterior = normalised(given)
+        laws = percept_laws(environment, 3)
+        return numbers([forward(laws, environment.reward, model.inverted(), unrolled(posterior, 3)).bound()])
+
+    for group, at in parameters.items():
+        exact = jacobian(lambda value, group=group: exact_terms(kind, parameters | {group: value}, 4), at)  # type: ignore[misc]
+        numeric = derivatives(lambda value, group=group: carried(parameters | {group: value}), at)  # type: ignore[misc]
+        np.testing.assert_allclose(exact.sum(0, keepdim=True), numeric, atol=1e-8)
+        assert numeric.abs().max() > 0.1
+
+
 @pytest.mark.parametrize("size", [1, 3])
 def test_gradients_of_gaussian_agents(size: int) -> None:
+    """At fixed samples."""
     agent, samples = gaussian_agent(5, size)
     few = Samples(*(value[:5] for value in samples))
     weight = torch.full((5,), 0.2).double()

@@ -1,8 +1,9 @@
 """Every method of this project as a row of the same objective: which of T1 to T8 it has, and what each one trains.
 
 What a term reaches are attributes of the method's agent in relatent.agents, and a test takes the gradient of every
-term in the agent's own losses and finds the same. A method whose agent is not written says what its paper says.
-`relatent terms` prints the table.
+term in the agent's own losses and finds the same. A term that reaches nothing is in no loss, but in what the agent's
+actions are planned by. Variational EM declares its objective itself; a test finds the same here for every setting of
+its hyperparameters. `relatent terms` prints the table.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,12 @@ from relatent.objectives.terms import (
     LIKELIHOOD,
     MARGINAL,
     MARGINAL_ACTION,
+    ONE,
     OPTIMALITY,
     Objective,
     Term,
     Use,
+    Weight,
 )
 
 TERMS = {
@@ -40,8 +43,8 @@ class Method:
     """A row of the table."""
 
     name: str
-    agent: str | None
-    """In relatent.agents; None: not written here yet."""
+    agent: str
+    """In relatent.agents."""
     success: str
     """p(O | trajectory)."""
     latent: str
@@ -54,28 +57,40 @@ class Method:
         """The method's form of a term, and what it trains; or why there is none."""
         for use in self.objective.uses:
             if use.term.key == key:
-                return f"{use.says} -> {', '.join(sorted(use.reaches))}"
+                return f"{use.says}{scheduled(use.weight)} -> {', '.join(sorted(use.reaches)) or 'no parameters'}"
         return f"no: {self.absent[key]}" if key in self.absent else "no"
 
 
-def use(term: Term, says: str, *reaches: str) -> Use:
-    return Use(term, frozenset(reaches), says=says)
+def scheduled(weight: Weight) -> str:
+    """Of a coefficient that grows; nothing of one that is 1."""
+    if weight == ONE:
+        return ""
+    return f", weight {weight.start:g}, times {weight.growth:g} an episode, at most {weight.limit:g}"
+
+
+def use(term: Term, says: str, *reaches: str, weight: Weight = ONE) -> Use:
+    return Use(term, frozenset(reaches), weight, says)
 
 
 GENERAL = Method(
-    "general, Eq 8 and 10",
-    None,
-    "exp Σ r",
+    "general, Eq 8 and 10 (variational EM)",
+    "variational_em",
+    "exp Σ scale (r - best r)",
     "belief of the state, each step",
     Objective(
         "general",
         (
-            use(OPTIMALITY, "r ≤ 0", "inference", "policy"),
-            use(ACTION, "against a learned p_a(a)", "inference", "policy", "prior"),
-            use(LATENT_DYNAMICS, "q(z|.., O) against dynamics", "inference", "model"),
-            use(LIKELIHOOD, "observations and rewards", "inference", "model"),
-            use(MARGINAL, "observations and rewards", "inference", "model"),
-            use(IMAGINED, "under p_a, with T4 - T5", "inference", "policy"),
+            use(OPTIMALITY, "r ≤ 0, climbed by plans"),
+            use(ACTION, "against a learned p_a(a), or a uniform one, or left out; climbed by plans", "habit"),
+            use(LATENT_DYNAMICS, "q(z|.., x) against dynamics", "world"),
+            use(LIKELIHOOD, "observations and rewards", "world"),
+            use(
+                MARGINAL,
+                "observations, or left out, or without gradient",
+                "world",
+                weight=Weight(0.01, 1.01, 1.0),
+            ),
+            use(IMAGINED, "under p_a, with T4 - T5 of observations at a weight that may be 0, climbed by plans"),
         ),
     ),
     {},
@@ -93,16 +108,16 @@ MAXENT = Method(
 )
 SLAC = Method(
     "SLAC",
-    None,
+    "slac",
     "exp Σ r/alpha",
     "belief of the state, each step",
     Objective(
         "SLAC",
         (
-            use(OPTIMALITY, "Q of z", "policy"),
-            use(ACTION, "p_a uniform, the policy sees x and a only", "policy"),
-            use(LATENT_DYNAMICS, "q(z'|x', z, a) against p(z'|z, a)", "model", "inference"),
-            use(LIKELIHOOD, "pixels and rewards", "model", "inference"),
+            use(OPTIMALITY, "Q of z", "actor"),
+            use(ACTION, "p_a uniform: -alpha log π(a|x, a_<), the policy sees no z", "actor"),
+            use(LATENT_DYNAMICS, "q(z'|x', z, a) against p(z'|z, a)", "model"),
+            use(LIKELIHOOD, "pixels and rewards", "model"),
         ),
     ),
     {"T5": "dropped, which makes it the likelihood of observations and optimality", "T6": "a critic of z"},
@@ -111,21 +126,36 @@ SMAC = Method(
     "SMAC",
     "smac",
     "exp Σ r/alpha",
-    "belief of the state, or noise of the policy alone",
+    "noise of the policy alone",
     Objective(
         "SMAC",
         (
-            use(OPTIMALITY, "Q of x, or averaged over z", "inference", "policy"),
+            use(OPTIMALITY, "Q of x", "inference", "policy"),
             use(MARGINAL_ACTION, "p_a uniform: -alpha log of a mean over K + 1 samples of z", "inference", "policy"),
         ),
     ),
     {
         "T2": "T7 in its place",
-        "T3": "none without a world model; with one SLAC's, trained apart",
-        "T4": "none without a world model; with one SLAC's, trained apart",
-        "T5": "dropped",
+        "T3": "no world model",
+        "T4": "no world model",
         "T6": "a critic",
     },
+)
+SMAC_WORLD = Method(
+    "SMAC with a world model",
+    "smac_world",
+    "exp Σ r/alpha",
+    "belief of the state, each step",
+    Objective(
+        "SMAC with a world model",
+        (
+            use(OPTIMALITY, "log of the mean of exp Q over K + 1 samples of z", "actor"),
+            use(LATENT_DYNAMICS, "q(z'|x', z, a) against p(z'|z, a), beyond free nats", "world"),
+            use(LIKELIHOOD, "pixels and rewards", "world"),
+            use(MARGINAL_ACTION, "p_a uniform: -alpha log of a mean over K + 1 samples of z", "actor"),
+        ),
+    ),
+    {"T2": "T7 in its place", "T5": "dropped", "T6": "a critic of z"},
 )
 ALM = Method(
     "ALM",
@@ -168,7 +198,7 @@ RPG = Method(
     ),
     {"T3": "squared errors of predicted states", "T4": "squared errors of predicted states", "T5": "not needed"},
 )
-METHODS = (GENERAL, MAXENT, SLAC, SMAC, ALM, RPG)
+METHODS = (GENERAL, MAXENT, SLAC, SMAC, SMAC_WORLD, ALM, RPG)
 
 
 def table() -> list[list[str]]:

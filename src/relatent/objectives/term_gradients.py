@@ -1,4 +1,8 @@
-"""Gradients of an objective's terms, as its declarations let them through, beside finite differences."""
+"""Gradients of an objective's terms, as its declarations let them through, beside finite differences.
+
+Of sums over samples that stay, with weights that stay. Where parameters also decide which samples there are, the
+gradient of the expectation has one part more, the mean of the term times the gradient of the samples' log density.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
