@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,45 @@ def test_train_to_the_end_and_again(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run/returns.csv").is_file()
     assert "finished already" in relatent("train", "--spec", spec, "--run", str(tmp_path / "run"), cwd=tmp_path).stdout
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that nobody can write to; root neither."""
+    folder = tmp_path / "read_only"
+    (folder / "old").mkdir(parents=True)
+    (folder / "old/.lock").touch()
+    if os.geteuid():
+        folder.chmod(0o555)
+        (folder / "old").chmod(0o555)
+        (folder / "old/.lock").chmod(0o444)
+        yield folder
+        return
+    if subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a folder needs root")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("name", ["new", "old"])
+def test_a_run_in_a_read_only_folder_is_one_line(read_only: Path, name: str) -> None:
+    done = relatent("train", "--spec", json.dumps(sac_spec()), "--run", str(read_only / name))
+    assert done.returncode == 2
+    assert re.fullmatch(
+        rf"error: {read_only}/{name}\S*: the run cannot be written: (Read-only file system|Permission denied)\n",
+        done.stderr,
+    )
+
+
+@pytest.mark.parametrize(("name", "reason"), [("file", "File exists"), ("file/run", "Not a directory")])
+def test_a_run_where_a_file_is_is_one_line(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").touch()
+    done = relatent("train", "--spec", json.dumps(sac_spec()), "--run", str(tmp_path / name))
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path / name}: the run cannot be written: {reason}\n"
 
 
 def test_an_interrupted_run_exits_with_75(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ commands only, so that help and errors come at once."""
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +89,8 @@ def train(
 
     from relatent.commands.training import train_run
 
-    code = train_run(chosen, folder, gpus, compiled, one_of_many)
+    with writing_to(folder):
+        code = train_run(chosen, folder, gpus, compiled, one_of_many)
     if figure is not None and code == 0:
         print(folder / "returns.csv")
     raise typer.Exit(code)
@@ -343,6 +346,18 @@ def json_object(text: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RelatentError(f"{where}: expected a JSON object")
     return value
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """RelatentError in place of an OSError about a run's folder, what is in it, or what it is in."""
+    try:
+        yield
+    except OSError as error:
+        path = Path(str(error.filename))
+        if not (path.is_relative_to(folder) or folder.is_relative_to(path)):
+            raise
+        raise RelatentError(f"{path}: the run cannot be written: {error.strerror}") from None
 
 
 def existing(path: Path) -> Path:

@@ -103,6 +103,8 @@ def test_nothing_finished_is_an_error_even_if_partial(tmp_path: Path, run_list) 
     [
         ("returns.csv", "phase,frames\neval,5\n", "expected columns phase,frames,episode,return,success"),
         ("returns.csv", "", "expected columns"),
+        ("returns.csv", "phase,frames,episode,return,success\neval,5,0,high,\n", "expected columns .*high"),
+        ("returns.csv", "phase,frames,episode,return,success\neval,late,0,1.0,\n", "expected columns .*late"),
         ("manifest.json", "{", "readable manifest"),
     ],
 )
@@ -157,6 +159,20 @@ def test_a_file_that_its_run_did_not_write_is_refused(tmp_path: Path, make_run, 
     (run / file).write_bytes((other / file).read_bytes())
     with pytest.raises(RelatentError, match=rf"{run}/{file}: .*sha256"):
         gather(run_list([run, other]), tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("file", ["returns.csv", "probes.npz"])
+def test_a_file_that_is_of_its_kind_no_more_is_the_same_one_line(tmp_path: Path, make_run, run_list, file: str) -> None:
+    """Text where a number was, or where an archive was: the digest is looked at before the file is read."""
+    run = make_run("sac", "reacher_easy", 0, {0: [1.0], 5: [2.0]})
+    record = Record(run)
+    for frames in (0, 5):
+        record.episode("eval", frames, 0, 3.0)
+    record.finish(json.loads((run / "manifest.json").read_text()))
+    (run / file).write_text("phase,frames,episode,return,success\neval,0,0,none,\n")
+    with pytest.raises(RelatentError, match=rf"{run}/{file}: not the file that the run wrote") as refused:
+        gather(run_list([run]), tmp_path / "x.parquet")
+    assert "\n" not in str(refused.value)
 
 
 def test_the_committed_runs_are_complete(tmp_path: Path, run_list) -> None:

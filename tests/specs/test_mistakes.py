@@ -183,8 +183,66 @@ PAPER_MISTAKES = {
     "the same runs twice": (
         "agent: second\n    label: Two\n    use: [rates]\n    hyper: {size: 8}",
         "like: one",
-        "figures.a.data.algorithms: one and two are the same at budget small: name values `fixed`",
+        "figures.a.data.algorithms: one and two are the same at budget small, with the same hyperparameters: "
+        "give one of them another value, or show one of them only",
         "    data: {algorithms: [one, two]",
+    ),
+    "the same runs where a budget replaces their values": (
+        "agent: second\n    label: Two\n    use: [rates]\n    hyper: {size: 8}",
+        "like: one\n    hyper: {size: 16}",
+        "figures.a.data.algorithms: one and two are the same at budget small, which replaces size by 2 for both: "
+        "add `fixed: [size]` to algorithms.two",
+        "    data: {algorithms: [one, two]",
+    ),
+    "the same runs where the other's value is the budget's": (
+        "agent: second\n    label: Two\n    use: [rates]\n    hyper: {size: 8}",
+        "like: one\n    hyper: {size: 2}\n    fixed: [lr]",
+        "figures.a.data.algorithms: one and two are the same at budget small, which replaces size by 2 for both: "
+        "add `fixed: [size]` to algorithms.one",
+        "    data: {algorithms: [one, two]",
+    ),
+    "the same runs with values that are fixed already": (
+        "agent: second\n    label: Two\n    use: [rates]\n    hyper: {size: 8}",
+        "like: one\n    hyper: {size: 16}\n    fixed: [lr]",
+        "figures.a.data.algorithms: one and two are the same at budget small, which replaces size by 2 for both: "
+        "add `fixed: [lr, size]` to algorithms.two",
+        "    data: {algorithms: [one, two]",
+    ),
+    "negative rate": (
+        "lr: 3.0e-4",
+        "lr: -3.0e-4",
+        "algorithms.one.hyper.lr: found -0.0003, expected at least 0",
+    ),
+    "discount above one": (
+        "{gamma: 0.99, tau",
+        "{gamma: 99, tau",
+        "shared.rates.gamma: found 99.0, expected 0 to 1",
+    ),
+    "negative average of a group": (
+        "tau: 0.005}",
+        "tau: -0.005}",
+        "shared.rates.tau: found -0.005, expected 0 to 1",
+    ),
+    "negative count": (
+        "{size: 8, lr",
+        "{size: -8, lr",
+        "algorithms.one.hyper.size: found -8, expected at least 0",
+    ),
+    "no layer at all": (
+        "kind: plain}",
+        "kind: plain, layers: 0}",
+        "algorithms.one.hyper.layers: found 0, expected at least 1",
+    ),
+    "negative count in a list": (
+        "kind: plain}",
+        "kind: plain, sizes: [1, -1]}",
+        "algorithms.one.hyper.sizes: found -1, expected at least 0",
+    ),
+    "negative batch of a task": (
+        "hyper: {size: 8}",
+        "hyper: {size: 8}\n    tuned:\n      walker_run: {batch: -256}",
+        "algorithms.two.tuned.walker_run.batch: found -256, expected at least 1",
+        "      walker_run:",
     ),
     "ours without a note": (
         "both: {env: states",
@@ -223,6 +281,11 @@ PAPER_MISTAKES = {
 }
 
 BUDGET_MISTAKES = {
+    "negative count": (
+        "first: {size: 2}",
+        "first: {size: -2}",
+        "budgets.small.hyper.first.size: found -2, expected at least 0",
+    ),
     "a budget's value that no algorithm has": (
         "first: {size: 2}",
         "first: {bold: true}",

@@ -75,8 +75,8 @@ def test_a_budget_counts_seeds_by_paper(tmp_path: Path) -> None:
 def test_what_a_budget_reduces_is_told_of_every_set(tmp_path: Path) -> None:
     catalog = Catalog.load(write_config(tmp_path, SETS, BUDGETS.replace(NARROWED, "{}")))
     reduced = catalog.drawing("small", "toy_a")["budget"]["reduced"]
-    assert "frames 60, 2000 -> 60, 100" in reduced
-    assert "seeds 1, 2 -> 1" in reduced
+    assert "frames 60 and 2,000 -> 60 and 100" in reduced
+    assert "seeds 1 and 2 -> 1" in reduced
     assert catalog.drawing("paper", "toy_a")["seeds_wanted"] == 2
 
 

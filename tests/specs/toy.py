@@ -85,6 +85,7 @@ class Hyper:
     """Which."""
     sizes: tuple[int, ...] = ()
     """More sizes."""
+    layers: int = 2
     bold: bool = False
 '''
 
@@ -102,6 +103,7 @@ class Hyper:
     """Discount."""
     tau: float
     """Average."""
+    batch: int = 32
 '''
 
 STAND_IN = '''\

@@ -112,7 +112,11 @@ def test_with_both_damaged_training_starts_anew(tmp_path: Path, capsys) -> None:
     for path in tmp_path.glob("*.pt"):
         path.write_bytes(b"")
     assert load(tmp_path)[0] is None
-    assert capsys.readouterr().err.count("damaged") == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "state-000000000012 is damaged" in first
+    assert first.endswith("; trying the one before")
+    assert "state-000000000009 is damaged" in second
+    assert second.endswith("; none is left, so training starts again from frame 0")
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from relatent.specs.errors import RelatentError
 from relatent.training import train as training
 from relatent.training.record import NotANumber
 
-from .specs import sac_spec, start
+from .specs import sac_spec, start, stop_at
+from .test_continuation import spec as probe_spec
 
 FILES = ("returns.csv", "probes.npz")
 
@@ -94,6 +95,26 @@ def test_sigterm_exits_with_its_own_status(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
 
 
+def test_a_stopped_run_says_where_it_will_go_on(tmp_path: Path, monkeypatch, capsys) -> None:
+    for checkpoint_seconds, says in (
+        (1e9, "stopped by SIGTERM; there is no checkpoint yet, so the run will start again from frame 0\n"),
+        (0.0, "stopped by SIGTERM; the run continues from its last checkpoint\n"),
+    ):
+        stop_at(151, monkeypatch)
+        with pytest.raises(training.Interrupted):
+            training.train(probe_spec("sac"), tmp_path, checkpoint_seconds)
+        assert capsys.readouterr().err == says
+
+
+def test_of_several_stopped_runs_it_is_said_how_many_go_on(tmp_path: Path) -> None:
+    runs = [tmp_path / name for name in ("finished", "begun", "new")]
+    (runs[0]).mkdir()
+    (runs[0] / "returns.csv").touch()
+    (runs[1] / "checkpoint").mkdir(parents=True)
+    (runs[1] / "checkpoint/state-000000000012.json").touch()
+    assert training.next_time(runs) == ("1 of 2 runs continue from their last checkpoints, the others from frame 0")
+
+
 class Swallows:
     """Asked to stop while it is destroyed, where Python drops the handler's exception."""
 
@@ -103,7 +124,7 @@ class Swallows:
 
 
 def stopped_in_a_destructor() -> None:
-    with training.interruptible():
+    with training.interruptible([]):
         Swallows()
         time.sleep(5)
 

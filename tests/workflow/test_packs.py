@@ -77,6 +77,11 @@ def test_single_runs_are_not_trained_again_in_packs(project: Project) -> None:
         ("seeds_per_job=0", "seeds_per_job: found '0', expected how many runs one job trains"),
         ("seeds_per_job=all", "seeds_per_job: found 'all', expected"),
         ("device=gpu", "unknown device 'gpu'"),
+        (
+            "seed_per_job=5",
+            "--config: unknown setting 'seed_per_job', expected one of container, device, runs_per_gpu, seeds_per_job, "
+            "variant",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line(setting: str, expected: str, project: Project) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from relatent.specs.settings import check_settings
 from tests.specs.toy import PAPER, ROOT
 from tests.workflow.conftest import TARGETS, Project
 
@@ -94,6 +95,26 @@ def test_a_mistake_in_yaml_is_one_line_of_snakemake(fresh: Callable[[], Project]
         "error: config/papers/toy.yaml:18: algorithms.one.hyper.lr: expected a number, got the text '3e-4': "
         "YAML 1.1 wants a point, write 3.0e-4"
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("paper_figures/small/toy_aa.pdf", "unknown figure 'toy_aa', did you mean 'toy_a'?"),
+        ("paper_figures/smal/toy_a.pdf", "unknown budget 'smal', did you mean 'small'?"),
+        ("paper_figures/small/toy_a.png", "unknown extension 'png', expected one of csv, json, pdf, svg"),
+        ("paper_figures/toy_c.svg", "unknown figure 'toy_c', did you mean 'toy_b'?"),
+    ],
+)
+def test_a_target_that_no_figure_has_is_one_line(target: str, says: str, fresh: Callable[[], Project]) -> None:
+    answer = fresh().snakemake("-n", "--", target)
+    assert answer.code == 1
+    said = [line for line in answer.text.splitlines() if "workflow specific profile" not in line]
+    assert said == [f"error: {target}: {says}"]
+
+
+def test_every_setting_of_a_profile_is_known() -> None:
+    check_settings(name for profile_name in PROFILES for name in profile(profile_name).get("config", {}))
 
 
 def test_a_figure_at_a_small_budget_is_made_with_all_its_files(project: Project) -> None:

@@ -4,6 +4,8 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
+from snakemake.cli import get_argument_parser
+
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
@@ -15,7 +17,9 @@ from relatent.specs.device import choose_device, on_device
 from relatent.specs.lists import write_lists
 from relatent.specs.packs import make_packs, read_packs, seeds_per_job, write_packs
 from relatent.specs.preflight import check_container, check_store
+from relatent.specs.settings import check_settings
 from relatent.specs.sharing import SETTING, VARIABLE, runs_per_gpu
+from relatent.specs.targets import check_targets
 from relatent.specs.verdicts import verdict_words
 
 # Jobs run in a container only where Snakemake is told so, as by profiles/container.
@@ -23,6 +27,10 @@ CONTAINED = bool(workflow.deployment_settings.deployment_method)
 
 try:
     CATALOG = Catalog.load(ROOT)
+    if workflow.is_main_process:
+        # Snakemake tells of its targets only once it has read all rules.
+        check_targets(CATALOG, get_argument_parser().parse_known_args()[0].targets)
+    check_settings(config)
     RUNS_PER_GPU = runs_per_gpu(config, SETTING)
     SEEDS_PER_JOB = seeds_per_job(config)
     DEVICE = choose_device(config)

@@ -62,12 +62,13 @@ def gather(run_list: Path, out: Path, partial: bool = False) -> None:
             continue
         algorithm, task, seed, digest = run_parts(run)
         identity: dict[str, Any] = {"algorithm": algorithm, "task": task, "seed": seed, "digest": digest}
-        found = [episodes(run / "returns.csv"), *probes(run)]
-        tables += [table.assign(**identity) for table in found if not table.empty]
         manifest = read_manifest(run / "manifest.json")
         if digest != spec_digest(canonical(manifest["spec"])) or seed != manifest["spec"].get("seed"):
             raise RelatentError(f"{run}: its manifest is of another run than its folder's name says")
-        check_files(run, manifest, found[0])
+        check_files(run, manifest)
+        found = [episodes(run / "returns.csv"), *probes(run)]
+        check_evaluations(run, manifest, found[0])
+        tables += [table.assign(**identity) for table in found if not table.empty]
         runs.append({"run": run.as_posix(), **identity, "manifest": manifest})
     if not tables:
         raise RelatentError(f"{run_list}: its runs recorded neither returns nor probes")
@@ -76,11 +77,18 @@ def gather(run_list: Path, out: Path, partial: bool = False) -> None:
     write_gathered(Path(out), pd.concat(tables, ignore_index=True), runs, absent, diverged)
 
 
-def check_files(run: Path, manifest: dict[str, Any], returns: pd.DataFrame) -> None:
-    """Refuse a finished run whose files are not those that it wrote. Early manifests have no digests."""
+def check_files(run: Path, manifest: dict[str, Any]) -> None:
+    """Refuse a finished run whose files are not those that it wrote. Early manifests have no digests.
+
+    It is done before they are parsed: a file that was changed need not be of its kind any more.
+    """
     for name, stated in manifest.get("files_sha256", {}).items():
         if not (run / name).is_file() or sha256((run / name).read_bytes()).hexdigest() != stated:
             raise RelatentError(f"{run / name}: not the file that the run wrote, by the sha256 in its manifest")
+
+
+def check_evaluations(run: Path, manifest: dict[str, Any], returns: pd.DataFrame) -> None:
+    """Refuse an agent's finished run without its last evaluation."""
     if "study" in manifest["spec"]:
         return
     frames, every = manifest["frames"], manifest["spec"]["training"]["eval_every"]
@@ -104,10 +112,11 @@ def episodes(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, float_precision="round_trip")
         wide = table[["phase", "frames", "episode", "return", "success"]]
+        tidy = wide.melt(id_vars=["phase", "frames", "episode"], var_name="measure")
+        tidy = tidy.astype({"frames": int, "episode": int, "value": float})
     except (KeyError, ValueError) as error:
         raise RelatentError(f"{path}: expected columns phase,frames,episode,return,success ({error})") from None
-    tidy = wide.melt(id_vars=["phase", "frames", "episode"], var_name="measure")
-    return tidy.astype({"value": float})[(tidy["measure"] == "return") | tidy["value"].notna()]
+    return tidy[(tidy["measure"] == "return") | tidy["value"].notna()]
 
 
 def probes(run: Path) -> list[pd.DataFrame]:

@@ -174,8 +174,25 @@ def _check_distinct(document: Document, at: list[str], paper: Paper, figure: Fig
         plan = training(paper, budget, entry, part) if entry.agent else {}
         text = canonical([entry.agent, entry.study, hyper(paper, budget, entry, first, part), plan, entry.octaves])
         if text in seen:
-            raise document.error(at, f"{seen[text]} and {algorithm} are the same at budget {name}: name values `fixed`")
+            same = f"{seen[text]} and {algorithm} are the same at budget {name}"
+            remedy = _remedy(paper, budget, first, part, seen[text], algorithm)
+            raise document.error(at, f"{same}, {remedy}")
         seen[text] = algorithm
+
+
+def _remedy(paper: Paper, budget: Budget, task: str, part: str, one: str, other: str) -> str:
+    """Why two algorithms are the same at a budget, and what makes them differ there."""
+    own = {name: hyper(paper, Budget(), resolve(paper, name), task, part) for name in (one, other)}
+    at_budget = hyper(paper, budget, resolve(paper, other), task, part)
+    replaced = [key for key, value in own[other].items() if value != own[one].get(key)]
+    if not replaced:
+        return "with the same hyperparameters: give one of them another value, or show one of them only"
+    values = ", ".join(f"{key} by {at_budget[key]}" for key in replaced)
+    # The one that builds on the other is about its values, unless these happen to be the budget's.
+    builds = own if paper.algorithms[one].like == other else (other, one)
+    about = next(name for name in builds if any(own[name][key] != at_budget[key] for key in replaced))
+    fixed = ", ".join([*(resolve(paper, about).fixed or ()), *replaced])
+    return f"which replaces {values} for both: add `fixed: [{fixed}]` to algorithms.{about}"
 
 
 def _values(document: Document, at: list[str], values: dict[str, Any], fields: Any, of: str = "") -> None:
@@ -185,7 +202,7 @@ def _values(document: Document, at: list[str], values: dict[str, Any], fields: A
             raise document.error([*at, key], f"{message} {of}".rstrip())
         field: Field = fields[key]
         try:
-            field.read(value)
+            field.check_range(field.read(value))
         except ValueError as error:
             raise document.error([*at, key], str(error)) from None
 

@@ -3,8 +3,9 @@
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,26 @@ from relatent.specs.errors import SpecError, unknown
 from relatent.specs.loading import not_a_number
 
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+
+RANGES = (
+    ("float", 0, inf, "lr *_lr learning_rate"),
+    ("float", 0, 1, "gamma tau rho decay length_decay balance holdout real_share policy_share plan_policy_share"),
+    ("float", 0, 1, "momentum plan_momentum lambda_weight lambdas discounts chances"),
+    (
+        "int",
+        1,
+        inf,
+        "batch *_batch width *_width *_size layers depth deter stoch classes picture_channels blocks experts",
+    ),
+    ("int", 1, inf, "critics subset networks predictors models latent latent1 latent2 latents dimension dimensions"),
+    ("int", 1, inf, "state states actions percepts horizon *_horizon length segment segments replay recent *_memory"),
+    ("int", 1, inf, "most_held *_every policy_delay particles *_particles samples *_samples elites *_elites bins"),
+    ("int", 1, inf, "iterations *_iterations rollouts draws restarts pairs environments episodes processes scenarios"),
+    ("int", 1, inf, "planned transitions checkpoints steps *_steps epoch"),
+    ("int", 0, inf, "*"),
+)
+"""The least and the most that numbers of a type with these names may be; the first row that fits. A name means the same
+in all agents and studies."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,17 @@ class Field:
                 raise ValueError(unknown("choice", value, self.choices))
             return value
         return _read(self.type, value)
+
+    def check_range(self, value: Any) -> None:
+        """Raises ValueError where a value that was read, or an item of it, is out of the range of its name."""
+        kind = self.item or self.type
+        for of, least, most, names in RANGES:
+            if of == kind and any(fnmatchcase(self.name, name) for name in names.split()):
+                for number in value if self.item else [value]:
+                    if not least <= number <= most:
+                        expected = f"at least {least}" if most == inf else f"{least} to {most}"
+                        raise ValueError(f"found {number}, expected {expected}")
+                return
 
 
 def _read(kind: str, value: Any) -> Any:

@@ -1,8 +1,18 @@
 """Settings that Snakemake is given by --config or a profile."""
 
 import re
+from collections.abc import Iterable
 
 from relatent.specs.errors import RelatentError
+
+SETTINGS = ("container", "device", "runs_per_gpu", "seeds_per_job", "variant")
+
+
+def check_settings(names: Iterable[str]) -> None:
+    """Raises RelatentError for a name that nothing reads."""
+    for name in names:
+        if name not in SETTINGS:
+            raise RelatentError(f"--config: unknown setting {name!r}, expected one of {', '.join(SETTINGS)}")
 
 
 def whole_number(name: str, value: object, meaning: str) -> int:

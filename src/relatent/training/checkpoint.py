@@ -29,6 +29,7 @@ from relatent.training.episodes import EpisodeReplay
 from relatent.training.replay import Replay
 
 KEPT = 2
+FOLDER = "checkpoint"  # in a run's folder
 
 
 class Checkpoint:
@@ -104,16 +105,17 @@ class Checkpoint:
 
         Raises RelatentError where it belongs to another spec, or to code whose parts have other names.
         """
-        for path in self._sentinels():
+        left = self._sentinels()
+        while left:
+            path = left.pop(0)
             try:
                 sentinel = json.loads(path.read_text())
                 state = path.with_suffix(".pt").read_bytes()
                 self._verify(sentinel, state)
                 owner = sentinel["spec"]
             except (OSError, ValueError, KeyError) as error:
-                print(
-                    f"checkpoint {path.stem} is damaged ({error}); trying the one before", file=sys.stderr, flush=True
-                )
+                then = "trying the one before" if left else "none is left, so training starts again from frame 0"
+                print(f"checkpoint {path.stem} is damaged ({error}); {then}", file=sys.stderr, flush=True)
                 continue
             if owner != self.spec:
                 raise RelatentError(f"{self.folder} belongs to another spec, {owner} instead of {self.spec}")
@@ -148,7 +150,7 @@ class Checkpoint:
             self.folder.rmdir()
 
     def _sentinels(self) -> list[Path]:
-        return sorted(self.folder.glob("state-*.json"), reverse=True)
+        return sentinels(self.folder)
 
     def _verify(self, sentinel: dict[str, Any], state: bytes) -> None:
         if hashlib.sha256(state).hexdigest() != sentinel["sha256"]:
@@ -163,6 +165,11 @@ class Checkpoint:
             raise ValueError(f"replay is {left} bytes short")
         if crc != sentinel["replay_crc32"]:
             raise ValueError("checksum of its replay does not match")
+
+
+def sentinels(folder: Path) -> list[Path]:
+    """Those of a run's checkpoints, the newest first."""
+    return sorted(folder.glob("state-*.json"), reverse=True)
 
 
 class GeneratorState:

@@ -78,6 +78,7 @@ def train(
     Several environments take their steps in turn, and updates come after all of them; their episodes end together.
     """
     position = checkpoint.load()
+    record.take_up_metrics()
     frames, episode = (position["frames"], position["episode"]) if position else (0, 0)
     resumes = position["resumes"] + 1 if position else 0
     clock.add(position["seconds"] if position else {})

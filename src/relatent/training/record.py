@@ -29,10 +29,8 @@ class NotANumber(RelatentError):
 
 
 class Record:
-    """Rows are held in memory and travel in checkpoints, so that a continued run repeats none and loses none.
-
-    Not so metrics.csv, which is for people: there a continued run repeats what came after its checkpoint.
-    """
+    """Rows are held in memory and travel in checkpoints, so that a continued run repeats none and loses none. Those of
+    metrics.csv, which is for people, are written as they come; what a checkpoint does not know of is dropped again."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
@@ -95,6 +93,22 @@ class Record:
             }
             append(self.run / "metrics.csv", position | values)
 
+    def take_up_metrics(self) -> None:
+        """Drop from metrics.csv what came after the checkpoint that was loaded, and a half-written row; without a
+        checkpoint all of it."""
+        path = self.run / "metrics.csv"
+        if not path.exists():
+            return
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or ())
+            whole = [row for row in reader if None not in (*row, *row.values()) and row.get("updates", "").isdigit()]
+        kept = [row for row in whole if int(row["updates"]) <= self.updates]
+        if kept:
+            write_atomic(path, table(columns, kept))
+        else:
+            path.unlink()
+
     def probe(self, name: str, frames: int, values: Mapping[str, float | np.ndarray]) -> None:
         """What a probe measured: series `<name>_<key>`, each with its `<name>_<key>_frames`; of arrays the newest."""
         for key, value in values.items():
@@ -122,10 +136,12 @@ class Record:
         fixed = {name: array.tolist() for name, array in self.fixed.items()}
         pictures = [(frames, torch.from_numpy(picture)) for frames, picture in self.pictures]
         been = {"visits": self.visits, "positions": self.positions, "pictures": pictures, "fixed": fixed}
-        return {"rows": self.rows, "series": dict(self.series), "updates": self.updates, **been}
+        spent = {"updates": self.updates, "seconds": time.monotonic() - self._started}
+        return {"rows": self.rows, "series": dict(self.series), **spent, **been}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows, self.updates = state["rows"], state["updates"]
+        self._started = time.monotonic() - state.get("seconds", 0.0)
         self.visits, self.positions = state["visits"], state["positions"]
         self.pictures = [(frames, picture.numpy()) for frames, picture in state.get("pictures", [])]
         self.series = defaultdict(list, state["series"])

@@ -16,7 +16,7 @@ from relatent.specs.canonical import canonical, digest
 from relatent.specs.errors import RelatentError
 from relatent.training import finished, loop
 from relatent.training.acceleration import Acceleration, place
-from relatent.training.checkpoint import Checkpoint, GeneratorState
+from relatent.training.checkpoint import FOLDER, Checkpoint, GeneratorState
 from relatent.training.clock import PhaseClock
 from relatent.training.episodes import EpisodeReplay
 from relatent.training.provenance import run_manifest
@@ -99,7 +99,7 @@ def prepare(
     replay = make_replay(agent, capacity, space, action_size, how.device, plan.parallel_envs)
     updates = generator(seed, Stream.UPDATES, device=how.device)
     parts = {"agent": Placed(agent, how.device), "record": record, "updates": GeneratorState(updates)}
-    checkpoint = Checkpoint(run / "checkpoint", parts, replay, checkpoint_seconds, digest(canonical(spec)))
+    checkpoint = Checkpoint(run / FOLDER, parts, replay, checkpoint_seconds, digest(canonical(spec)))
     return Session(spec, run, plan, envs, eval_env, agent, replay, updates, record, checkpoint, clock, how)
 
 

@@ -17,6 +17,7 @@ from relatent.envs import make
 from relatent.specs.errors import RelatentError
 from relatent.training import finished
 from relatent.training.acceleration import Acceleration, accelerate
+from relatent.training.checkpoint import FOLDER, sentinels
 from relatent.training.clock import PhaseClock
 from relatent.training.process import begin_computing
 from relatent.training.provenance import ROOT, run_manifest, source
@@ -47,7 +48,7 @@ def train(
     checkpoint stays.
     """
     begin()
-    with entered(run) as unfinished, interruptible():
+    with entered(run) as unfinished, interruptible([run]):
         if not unfinished:
             return
         if "study" in spec:
@@ -71,7 +72,7 @@ def train_together(
     """
     begin()
     make_env = make if how.device == "cpu" else elsewhere  # on a CPU there is nothing to wait for
-    with ExitStack() as folders, interruptible():
+    with ExitStack() as folders, interruptible(runs):
         unfinished = [run for run in runs if folders.enter_context(entered(run))]
         sessions = [
             prepare(spec, run, checkpoint_seconds, how, make_env)
@@ -149,8 +150,8 @@ def locked(run: Path) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into Interrupted while the block runs.
+def interruptible(runs: list[Path]) -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into Interrupted while the block trains these runs.
 
     Python drops an exception that is raised inside of a destructor, so it is raised again, by a timer, until the block
     is left.
@@ -168,9 +169,20 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except Interrupted as interruption:
-        print(f"stopped by {interruption}; the run continues from its last checkpoint", file=sys.stderr, flush=True)
+        print(f"stopped by {interruption}; {next_time(runs)}", file=sys.stderr, flush=True)
         raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def next_time(runs: list[Path]) -> str:
+    """What becomes of stopped runs when they are asked for again."""
+    unfinished = [run for run in runs if not (run / "returns.csv").exists()]
+    begun = [run for run in unfinished if sentinels(run / FOLDER)]
+    if len(begun) == len(unfinished):
+        return "the run continues from its last checkpoint"
+    if not begun:
+        return "there is no checkpoint yet, so the run will start again from frame 0"
+    return f"{len(begun)} of {len(unfinished)} runs continue from their last checkpoints, the others from frame 0"
