@@ -43,3 +43,13 @@ def test_rule_graph_is_the_workflow() -> None:
 def test_every_linked_file_exists() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_what_is_said_to_be_trained_is_committed() -> None:
+    rows = [line.split("|") for line in README.splitlines() if line.startswith("| ") and "docs/" in line]
+    named = {column: {name for row in rows for name in re.findall(r"`(\w+)`", row[column])} for column in (2, 3)}
+    folders = {2: ROOT / "paper_figures", 3: ROOT / "paper_figures/laptop"}
+    tracked = subprocess.run(["git", "ls-files", "paper_figures"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = [ROOT / name for name in tracked.stdout.splitlines()]
+    for column, folder in folders.items():
+        assert named[column] == {file.stem for file in files if file.parent == folder and file.suffix == ".pdf"}
