@@ -26,6 +26,11 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/check.smk"
 
 
+onsuccess:
+    for line in drawn(TARGETS, ROOT):
+        print(line, file=sys.stderr)
+
+
 rule all:
     default_target: True
     input:

@@ -1,5 +1,6 @@
 """The Snakefile as people call it: profiles, targets, mistakes, and a figure that is really made."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def test_every_setting_of_a_profile_is_known() -> None:
 def test_a_figure_at_a_small_budget_is_made_with_all_its_files(project: Project) -> None:
     answer = project.snakemake("-c2", "--", "paper_figures/small/toy_a.pdf")
     assert answer.code == 0, answer.text
+    assert re.search(r"^paper_figures/small/toy_a\.pdf: (\d+ \w|no claims)", answer.text, re.MULTILINE), answer.text
     figures = project.root / "paper_figures/small"
     assert sorted(path.name for path in figures.iterdir()) == [f"toy_a.{s}" for s in ("csv", "json", "pdf", "svg")]
     runs = (project.root / "results/small/toy_a.runs").read_text().split()

@@ -19,17 +19,22 @@ from relatent.specs.packs import make_packs, read_packs, seeds_per_job, write_pa
 from relatent.specs.preflight import check_container, check_store
 from relatent.specs.settings import check_settings
 from relatent.specs.sharing import SETTING, VARIABLE, runs_per_gpu
-from relatent.specs.targets import check_targets
+from relatent.specs.targets import check_targets, drawn
 from relatent.specs.verdicts import verdict_words
 
 # Jobs run in a container only where Snakemake is told so, as by profiles/container.
 CONTAINED = bool(workflow.deployment_settings.deployment_method)
 
+# Snakemake tells of its targets only once it has read all rules. Jobs have others than the user.
+TARGETS = (
+    get_argument_parser().parse_known_args()[0].targets
+    if workflow.is_main_process
+    else []
+)
+
 try:
     CATALOG = Catalog.load(ROOT)
-    if workflow.is_main_process:
-        # Snakemake tells of its targets only once it has read all rules.
-        check_targets(CATALOG, get_argument_parser().parse_known_args()[0].targets)
+    check_targets(CATALOG, TARGETS)
     check_settings(config)
     RUNS_PER_GPU = runs_per_gpu(config, SETTING)
     SEEDS_PER_JOB = seeds_per_job(config)
