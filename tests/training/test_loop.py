@@ -85,6 +85,12 @@ def test_returns_are_raw_episodes_of_training_and_evaluation(tmp_path: Path) -> 
     assert [row[:3] for row in record.rows if row[0] == "eval"] == [["eval", f, e] for f in (0, 15, 30) for e in (0, 1)]
 
 
+def test_every_evaluation_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, PLAN)
+    told = capsys.readouterr().out.splitlines()[1:]
+    assert told == [f"{tmp_path}: frame {f} of 30, 2 evaluation episodes: mean return 7" for f in (0, 15, 30)]
+
+
 def test_updates_follow_the_agents_own_schedule(tmp_path: Path) -> None:
     assert run(tmp_path, PLAN)[1].updates == 20
 

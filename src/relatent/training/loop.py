@@ -147,7 +147,7 @@ def judge(
 ) -> None:
     """Play evaluation episodes without exploration and take the probes, disturbing nothing of training."""
     clock.enter("evaluation")
-    watched, played = set(plan.probes) & set(OF_EPISODES), []
+    watched, played, total = set(plan.probes) & set(OF_EPISODES), [], 0.0
     for number in range(plan.eval_episodes):
         one = evaluated(plan, env, frames, number)
         pictured = "pictures" in plan.probes and number == 0
@@ -166,8 +166,11 @@ def judge(
         if pictured and due(frames, plan.frames, len(record.pictures) - 1):
             record.picture(frames, view(env))
         record.episode("eval", frames, number, one.total, one.info.get("success"))
+        total += one.total
         if watched:
             played.append(Played(*(np.array(column) for column in zip(*steps, strict=True))))
+    of = f"frame {frames:,} of {plan.frames:,}, {plan.eval_episodes} evaluation episodes"
+    print(f"{record.run}: {of}: mean return {total / plan.eval_episodes:.4g}", flush=True)
     if "coverage" in plan.probes:
         record.coverage(frames)
     for number, name in enumerate(plan.probes):
