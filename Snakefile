@@ -27,7 +27,7 @@ include: "workflow/rules/check.smk"
 
 
 onsuccess:
-    for line in drawn(TARGETS, ROOT):
+    for line in drawn(TARGETS):
         print(line, file=sys.stderr)
 
 

@@ -16,8 +16,9 @@ works() { command -v "$1" >/dev/null && { [[ ${1##*/} != docker ]] || timeout 20
 
 # Prints the engine's command; fails silently where there is none.
 engine() {
-  local name
-  for name in ${CONTAINER_ENGINE:-podman docker}; do
+  local name names=(podman docker)
+  [[ -z ${CONTAINER_ENGINE:-} ]] || names=("$CONTAINER_ENGINE")
+  for name in "${names[@]}"; do
     if works "$name"; then command -v "$name"; return; fi
   done
   return 1

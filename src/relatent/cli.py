@@ -354,7 +354,7 @@ def writing_to(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        path = Path(str(error.filename))
+        path = Path(error.filename or folder)
         if not (path.is_relative_to(folder) or folder.is_relative_to(path)):
             raise
         raise RelatentError(f"{path}: the run cannot be written: {error.strerror}") from None

@@ -1,6 +1,8 @@
 """The real configuration: what it promises to figures, to trained runs and to people."""
 
 import json
+from dataclasses import MISSING, fields
+from importlib import import_module
 from typing import get_args
 
 import jsonschema
@@ -338,3 +340,16 @@ def test_table_1_is_trained_as_in_the_official_code(catalog: Catalog) -> None:
     for job in catalog.jobs("paper", "smac_table1"):
         training = json.loads(job.spec)["training"]
         assert training == {"frames": 1_000_000, "random_frames": 10_000, "eval_every": 10_000, "eval_episodes": 5}
+
+
+def test_every_default_is_in_the_range_of_its_name() -> None:
+    """So that a paper's file may say what holds without it."""
+    checked = 0
+    for path in modules(ROOT).values():
+        declared = hyper_fields(path)
+        module = import_module(".".join(path.relative_to(ROOT / "src").with_suffix("").parts))
+        for field in fields(module.Hyper):
+            if field.default is not MISSING:
+                declared[field.name].check_range(field.default)
+                checked += 1
+    assert checked >= 5

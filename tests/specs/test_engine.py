@@ -106,6 +106,16 @@ def test_docker_without_its_server_is_no_engine(
     assert (found, Path(said.stdout.strip()).name or None) == (engine, engine)
 
 
+def test_an_engine_may_be_named_by_its_path(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = tmp_path / "my programs/podman"
+    engine.parent.mkdir()
+    engine.write_text("#!/bin/sh\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("CONTAINER_ENGINE", str(engine))
+    said = subprocess.run(["bash", "-c", f"source {ENGINE_SH}; engine"], capture_output=True, text=True, check=True)
+    assert (find_engine(root).runs, said.stdout.strip()) == ("podman", str(engine))
+
+
 def test_the_line_names_the_server(root: Path, install: Callable[..., Path]) -> None:
     install("docker", NO_SERVER)
     with pytest.raises(RelatentError, match="podman or docker: the server of docker does not answer"):

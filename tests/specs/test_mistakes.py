@@ -183,7 +183,7 @@ PAPER_MISTAKES = {
     "the same runs twice": (
         "agent: second\n    label: Two\n    use: [rates]\n    hyper: {size: 8}",
         "like: one",
-        "figures.a.data.algorithms: one and two are the same at budget small, with the same hyperparameters: "
+        "figures.a.data.algorithms: one and two are the same at budget small, with the same hyperparameters there: "
         "give one of them another value, or show one of them only",
         "    data: {algorithms: [one, two]",
     ),
@@ -228,10 +228,11 @@ PAPER_MISTAKES = {
         "{size: -8, lr",
         "algorithms.one.hyper.size: found -8, expected at least 0",
     ),
-    "no layer at all": (
-        "kind: plain}",
-        "kind: plain, layers: 0}",
-        "algorithms.one.hyper.layers: found 0, expected at least 1",
+    "a batch of nothing": (
+        "hyper: {size: 8}\n",
+        "hyper: {size: 8}\n    tuned:\n      walker_run: {batch: 0}\n",
+        "algorithms.two.tuned.walker_run.batch: found 0, expected at least 1",
+        "      walker_run:",
     ),
     "negative count in a list": (
         "kind: plain}",

@@ -61,3 +61,14 @@ def test_a_row_that_was_half_written_is_dropped(tmp_path: Path) -> None:
         "10,1,0.5,2.0",
         "20,11,1.5,1.0",
     ]
+
+
+@pytest.mark.parametrize("damage", [b"30,\xc2\xb2,2.5,1.0\n", b"30,21,\xff\xff,1.0\n", b"\0\0\0\0"])
+def test_a_damaged_table_stops_no_run(damage: bytes, tmp_path: Path) -> None:
+    """It is for people only."""
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(b"frames,updates,seconds,loss\n10,1,0.5,2.0\n" + damage)
+    record = Record(tmp_path)
+    record.updates = 1
+    record.take_up_metrics()
+    assert path.read_text().split() == ["frames,updates,seconds,loss", "10,1,0.5,2.0"]

@@ -128,7 +128,8 @@ def work_of(spec: dict[str, Any], shape: tuple[tuple[int, ...], int] | None) -> 
 
     agent, hyper, env, training = spec["agent"], canonical(spec["hyper"]), spec["env"], spec["training"]
     step = env.get("action_repeat", 1) * training.get("parallel_envs", 1)
-    updates = update_count(agent, hyper, training["frames"], step, *(shape or STAND_IN["pixels" in env]))
+    stand_in = STAND_IN["pixels" in env or env["suite"] == "corner"]
+    updates = update_count(agent, hyper, training["frames"], step, *(shape or stand_in))
     first = min(updates, spec["hyper"].get("first_updates", 0))
     parts = [(first, first), (updates - first, 0)] if first else [(updates, 0)]
     return [Work(agent, many, update_flops(agent, hyper, *shape, of) / 1e9 if shape else 0.0) for many, of in parts]
@@ -176,7 +177,7 @@ def show(console: Console, title: str, planned: Plan) -> None:
         )
     console.print(table)
     console.print(closing(planned, usable_cores()), style="bold")
-    if planned.machines:
+    if any(cost.cpu_hours for cost in planned.by_algorithm.values()):
         speeds = "; ".join(planned.machines)
         console.print(f"Hours are of a core with nothing else to do, as measured on {speeds}.", style="dim")
     console.print("env steps: frames of training and of evaluation.", style="dim")

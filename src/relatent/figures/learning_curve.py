@@ -51,10 +51,8 @@ def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[F
     data, look = drawing.data, drawing.look
     found = found_curves(gathered, drawing)
     styles, marks = appearances(data.algorithms), reference_marks(check)
-    drawn = {name for (name, _, _), curve in found.items() if curve}
     handles: list[tuple[Any, str]] = [
-        (curve_handle(styles[name]), drawing.label(name) + ", no run yet" * (name not in drawn))
-        for name in data.algorithms
+        (curve_handle(styles[name]), drawing.label(name) + not_yet(name, found)) for name in data.algorithms
     ]
     if marks:
         of = ", ".join(sorted({drawing.label(mark["algorithm"]) for mark in marks}))
@@ -74,6 +72,15 @@ def draw(gathered: Gathered, drawing: Drawing, check: dict[str, Any]) -> tuple[F
         draw_marks(panel, [mark for mark in marks if mark["task"] == task], styles)
         finish(panel, drawing, bottom=index + columns >= len(cells), first=index % columns == 0)
     return paper.figure, plotted(drawing, check, found)
+
+
+def not_yet(algorithm: str, found: Found) -> str:
+    """Follows its label where some of its runs are not there."""
+    curves = {task: curve for (name, task, _), curve in found.items() if name == algorithm}
+    absent = [task_title(task) for task, curve in curves.items() if curve is None]
+    if len(absent) == len(curves):
+        return ", no run yet"
+    return f", none on {', '.join(absent)} yet" if absent else ""
 
 
 def phases(drawing: Drawing) -> list[str]:

@@ -186,11 +186,11 @@ def _remedy(paper: Paper, budget: Budget, task: str, part: str, one: str, other:
     at_budget = hyper(paper, budget, resolve(paper, other), task, part)
     replaced = [key for key, value in own[other].items() if value != own[one].get(key)]
     if not replaced:
-        return "with the same hyperparameters: give one of them another value, or show one of them only"
+        return "with the same hyperparameters there: give one of them another value, or show one of them only"
     values = ", ".join(f"{key} by {at_budget[key]}" for key in replaced)
     # The one that builds on the other is about its values, unless these happen to be the budget's.
     builds = own if paper.algorithms[one].like == other else (other, one)
-    about = next(name for name in builds if any(own[name][key] != at_budget[key] for key in replaced))
+    about = next(name for name in builds if any(own[name].get(key) != at_budget[key] for key in replaced))
     fixed = ", ".join([*(resolve(paper, about).fixed or ()), *replaced])
     return f"which replaces {values} for both: add `fixed: [{fixed}]` to algorithms.{about}"
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from relatent.specs.closed import Closed, Name, Names, TaskName
 
@@ -160,6 +160,12 @@ class Reference(Closed):
     """Frames of our evaluation that those are compared with, where ours has no such number of frames."""
     margin: float = 0.1
     """Two means agree when the difference's interval lies within this share of the reference's mean."""
+
+    @model_validator(mode="after")
+    def _of_some_frames(self) -> "Reference":
+        if self.ours_at is not None and self.frames is None:
+            raise ValueError("ours_at is compared with rows of so many frames: give frames")
+        return self
 
 
 class Panel(Closed):

@@ -18,15 +18,11 @@ RANGES = (
     ("float", 0, inf, "lr *_lr learning_rate"),
     ("float", 0, 1, "gamma tau rho decay length_decay balance holdout real_share policy_share plan_policy_share"),
     ("float", 0, 1, "momentum plan_momentum lambda_weight lambdas discounts chances"),
-    (
-        "int",
-        1,
-        inf,
-        "batch *_batch width *_width *_size layers depth deter stoch classes picture_channels blocks experts",
-    ),
+    ("int", 0, inf, "particles plan_* picture_channels layers"),  # agents say what none of them means
+    ("int", 1, inf, "batch *_batch width *_width *_size depth deter stoch classes blocks experts"),
     ("int", 1, inf, "critics subset networks predictors models latent latent1 latent2 latents dimension dimensions"),
     ("int", 1, inf, "state states actions percepts horizon *_horizon length segment segments replay recent *_memory"),
-    ("int", 1, inf, "most_held *_every policy_delay particles *_particles samples *_samples elites *_elites bins"),
+    ("int", 1, inf, "most_held *_every policy_delay *_particles samples *_samples elites *_elites bins"),
     ("int", 1, inf, "iterations *_iterations rollouts draws restarts pairs environments episodes processes scenarios"),
     ("int", 1, inf, "planned transitions checkpoints steps *_steps epoch"),
     ("int", 0, inf, "*"),

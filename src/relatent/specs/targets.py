@@ -21,10 +21,10 @@ def asked(targets: Iterable[str]) -> Iterator[tuple[str, str, PurePosixPath]]:
             yield target, budget[0] if budget else PAPER, file
 
 
-def drawn(targets: Iterable[str], root: Path) -> list[str]:
-    """What the figures that were asked for say, a line each: `FILE: 2 supported`."""
+def drawn(targets: Iterable[str]) -> list[str]:
+    """What the figures that were asked for say, a line each: `FILE: 2 supported`. Both lie in the current folder."""
     return [
-        f"{target}: {verdict_words(root / 'results' / budget / f'{file.stem}.check.json')}"
+        f"{target}: {verdict_words(Path('results') / budget / f'{file.stem}.check.json')}"
         for target, budget, file in asked(targets)
     ]
 

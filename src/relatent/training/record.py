@@ -99,10 +99,10 @@ class Record:
         path = self.run / "metrics.csv"
         if not path.exists():
             return
-        with path.open(newline="") as file:
+        with path.open(newline="", errors="replace") as file:
             reader = csv.DictReader(file)
             columns = list(reader.fieldnames or ())
-            whole = [row for row in reader if None not in (*row, *row.values()) and row.get("updates", "").isdigit()]
+            whole = [row for row in reader if None not in (*row, *row.values()) and row.get("updates", "").isdecimal()]
         kept = [row for row in whole if int(row["updates"]) <= self.updates]
         if kept:
             write_atomic(path, table(columns, kept))
@@ -182,7 +182,7 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
     table is first written anew with these, empty in the rows before."""
     columns = list(row)
     if path.exists():
-        with path.open(newline="") as file:
+        with path.open(newline="", errors="replace") as file:
             reader = csv.DictReader(file)
             columns = list(reader.fieldnames or row)
             if added := [name for name in row if name not in columns]:
