@@ -178,7 +178,7 @@ def test_a_file_that_is_of_its_kind_no_more_is_the_same_one_line(tmp_path: Path,
 def test_the_committed_runs_are_complete(tmp_path: Path, run_list) -> None:
     runs = sorted(path.parent for path in (ROOT / "paper_figures/laptop/runs").glob("*/*/*/*/returns.csv"))
     gather(run_list(runs), tmp_path / "x.parquet")
-    assert len(read_gathered(tmp_path / "x.parquet").runs) == len(runs) == 39
+    assert len(read_gathered(tmp_path / "x.parquet").runs) == len(runs) == 42
 
 
 def test_gathering_again_gives_the_same_bytes(tmp_path: Path, make_run, run_list) -> None:
