@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from relatent.specs.catalog import Catalog
 from relatent.training.train import train
-from tests.specs.toy import ROOT
+from tests.commands.jobs import paper_job
 
 LEARNT = 13.0  # of 20 episodes; before it learns an agent has 8.2 to 11.3 in the committed figures
 
@@ -28,8 +27,7 @@ LEARNT = 13.0  # of 20 episodes; before it learns an agent has 8.2 to 11.3 in th
 )
 def test_it_learns_from_pictures_alone(tmp_path: Path, figure: str, algorithm: str, frames: int) -> None:
     """As in the figure, in the first part of its frames."""
-    job = next(job for job in Catalog.load(ROOT).jobs("paper", figure) if job.algorithm == algorithm)
-    spec = json.loads(job.spec)
+    spec = json.loads(paper_job(figure, algorithm).spec)
     spec["training"] |= {"frames": frames, "eval_every": frames}
     train(spec, tmp_path)
     returns = pd.read_csv(tmp_path / "returns.csv").query("phase == 'eval'").groupby("frames")["return"].mean()

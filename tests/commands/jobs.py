@@ -1,9 +1,13 @@
-"""Jobs of a toy catalog."""
+"""Jobs of a toy catalog, and of the real one."""
 
+from functools import cache
 from typing import Any
 
 from relatent.specs.canonical import canonical
-from relatent.specs.catalog import Job
+from relatent.specs.catalog import Catalog, Job
+from tests.specs.toy import ROOT
+
+catalog = cache(Catalog.load)
 
 
 def job(algorithm: str = "sac", task: str = "walker_run", seed: int = 0, planned: bool = False, **changes: Any) -> Job:
@@ -21,3 +25,8 @@ def job(algorithm: str = "sac", task: str = "walker_run", seed: int = 0, planned
     }
     run = f"runs/smoke/toy/{algorithm}/{task}/s{seed}-0123456789ab"
     return Job(run, canonical(spec), "smoke", "toy", algorithm, task, seed, {}, planned)
+
+
+def paper_job(figure: str, algorithm: str) -> Job:
+    """An algorithm's first run in a figure at the paper's own budget."""
+    return next(job for job in catalog(ROOT).jobs("paper", figure) if job.algorithm == algorithm)

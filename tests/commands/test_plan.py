@@ -5,7 +5,7 @@ import pytest
 from relatent.commands.plan import Cost, Plan, closing, hours_text, plan, si
 from relatent.commands.throughput import Row, Speed
 from relatent.specs.catalog import Catalog
-from tests.commands.jobs import job
+from tests.commands.jobs import job, paper_job
 from tests.specs.toy import ROOT
 
 CPU = Speed(
@@ -113,8 +113,7 @@ def test_updates_are_those_of_the_published_schedules(
 ) -> None:
     """As the configuration has them; operations are counted elsewhere, and take a while."""
     monkeypatch.setattr("relatent.commands.cost.update_flops", lambda *_arguments: 1.0)
-    first = next(job for job in Catalog.load(ROOT).jobs("paper", figure) if job.algorithm == algorithm)
-    assert plan([first], CPU, GPU, lambda _env: PICTURES).total.updates == updates
+    assert plan([paper_job(figure, algorithm)], CPU, GPU, lambda _env: PICTURES).total.updates == updates
 
 
 @pytest.mark.parametrize(

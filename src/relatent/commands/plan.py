@@ -105,7 +105,8 @@ def run_cost(job: Job, cpu: Speed, gpu: Speed, sizes: Sizes, done: bool) -> Cost
         seconds += [times(frames / env.get("action_repeat", 1), act), times(frames, simulated)]
         return None if None in seconds else sum(one for one in seconds if one) / 3600
 
-    return Cost(1, int(done), frames, updates, flops, hours(cpu), hours(gpu), 0.0 if done else hours(cpu))
+    on_cpu = hours(cpu)
+    return Cost(1, int(done), frames, updates, flops, on_cpu, hours(gpu), 0.0 if done else on_cpu)
 
 
 @dataclass(frozen=True)

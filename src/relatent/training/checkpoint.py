@@ -96,7 +96,7 @@ class Checkpoint:
             "replay_crc32": self._crc,
         }
         write_atomic(self.folder / f"{name}.json", json.dumps(sentinel))
-        for old in self._sentinels()[KEPT:]:
+        for old in sentinels(self.folder)[KEPT:]:
             old.unlink()
             old.with_suffix(".pt").unlink(missing_ok=True)
 
@@ -105,7 +105,7 @@ class Checkpoint:
 
         Raises RelatentError where it belongs to another spec, or to code whose parts have other names.
         """
-        left = self._sentinels()
+        left = sentinels(self.folder)
         while left:
             path = left.pop(0)
             try:
@@ -135,7 +135,7 @@ class Checkpoint:
 
     def newest(self) -> dict[str, Any] | None:
         """The newest sentinel that can be read, or None."""
-        for path in self._sentinels():
+        for path in sentinels(self.folder):
             try:
                 return json.loads(path.read_text())
             except ValueError:
@@ -148,9 +148,6 @@ class Checkpoint:
             path.unlink()
         if self.folder.exists():
             self.folder.rmdir()
-
-    def _sentinels(self) -> list[Path]:
-        return sentinels(self.folder)
 
     def _verify(self, sentinel: dict[str, Any], state: bytes) -> None:
         if hashlib.sha256(state).hexdigest() != sentinel["sha256"]:
